@@ -1,0 +1,152 @@
+# Betanet mixnode. `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+#
+#   SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer, in build/sanitize
+#   DEBUG=1      no optimisation, in build/debug
+#   CC=clang     in build/clang
+#   V=1          show the commands
+#
+# What is built is found by name, so that adding a file needs no change here:
+#   lib/*/X.c                libbetanet.a           app/P/*.c        betanet-P
+#   tests/unit/test_X.c      build/tests/test_X, without EAL (proves that the module needs none)
+#   tests/unit/eal_X.c       build/tests/eal_X, with EAL
+#   tests/unit/vectors_X.c   build/tests/vectors_X  tests/fuzz/fuzz_X.c  build/tests/fuzz_X
+#   perf/perf_X.c            build/perf/perf_X
+# A file named *_avx2.c, *_avx512.c, *_shani.c or *_sse41.c is compiled for that instruction set; it is
+# entered only after the CPU was asked (lib/crypto/cpu.h).
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+empty :=
+space := $(empty) $(empty)
+variant := $(if $(filter clang%,$(CC)),clang) $(if $(SANITIZE),sanitize) $(if $(DEBUG),debug)
+BUILD ?= build$(if $(strip $(variant)),/$(subst $(space),-,$(strip $(variant))))
+PREFIX ?= /usr/local
+DESTDIR ?=
+Q := $(if $(V),,@)
+
+VERSION := $(shell sed -n 's/^\#define BETANET_VERSION "\(.*\)"/\1/p' lib/core/version.h)
+DEPS_OK := $(shell scripts/deps.sh --check >/dev/null 2>&1 && echo yes)
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+ifeq ($(DEPS_OK),yes)
+DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(filter-out -march=%,$(shell pkg-config --cflags libdpdk)))
+DPDK_LIBS := $(shell pkg-config --libs libdpdk)
+# the drivers that the labs and the embedded default name; other drivers are loaded by EAL as plug-ins
+LIB_LIBS := $(shell pkg-config --libs libsodium libconfig) -lIPSec_MB -lm
+endif
+CPPFLAGS += -Ilib -D_GNU_SOURCE
+BASE_CFLAGS := -std=c11 -march=x86-64-v2 -pthread -g -fno-strict-aliasing -ffp-contract=off -fstack-protector-strong
+BASE_CFLAGS += $(if $(DEBUG),-O0,-O3) $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,$(if $(DEBUG),,-D_FORTIFY_SOURCE=2))
+ALL_CFLAGS = $(BASE_CFLAGS) $(WARN) $(CPPFLAGS) $(DPDK_CFLAGS) $(CFLAGS)
+comma := ,
+ISA_avx2 := -mavx2 -mfma -mbmi2 -maes
+ISA_avx512 := -mavx512f -mavx512ifma -mavx512vl -mavx512bw -mavx512dq -mfma -mbmi2
+ISA_shani := -msha -msse4.1
+ISA_sse41 := -msse4.1 -maes
+isa = $(strip $(foreach i,avx2 avx512 shani sse41,$(if $(filter %_$(i),$(basename $(1))),$(ISA_$(i)))))
+
+LIB_SRC := $(sort $(wildcard lib/*/*.c) $(wildcard lib/*/*.S))
+LIB_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(LIB_SRC)))
+LIB := $(BUILD)/libbetanet.a
+APPS := $(sort $(patsubst app/%/,%,$(dir $(wildcard app/*/main.c))))
+APP_BIN := $(APPS:%=$(BUILD)/betanet-%)
+# programs that an ordinary host runs: no DPDK behind them
+HOST_APPS := client keytool
+PURE_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/vectors_*.c))
+EAL_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/eal_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+PERFS := $(patsubst perf/%.c,$(BUILD)/perf/%,$(wildcard perf/perf_*.c))
+# application objects that tests use: every file of an application but its main.c
+APP_PARTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard app/client/*.c app/keytool/*.c app/testmix/*.c)))
+
+.DEFAULT_GOAL := all
+.PHONY: all deps run test perf fuzz lint format install clean help bins
+.SECONDARY:
+
+ifneq ($(DEPS_OK),yes)
+# Something is missing: install it, then start over with what pkg-config says now.
+all run test perf fuzz lint install bins:
+	@scripts/deps.sh
+	@$(MAKE) --no-print-directory $@
+else
+all: bins
+	@echo "built $(words $(APP_BIN)) programs, $(words $(PURE_TESTS) $(EAL_TESTS)) tests in $(BUILD)"
+
+bins: $(LIB) $(APP_BIN) $(PURE_TESTS) $(EAL_TESTS) $(FUZZERS) $(PERFS)
+
+run: $(APP_BIN)
+	@BUILD=$(BUILD) scripts/lab-memif.sh
+
+test:
+	@CC="$(CC)" SANITIZE="$(SANITIZE)" BUILD="$(BUILD)" scripts/test.sh
+
+perf: $(PERFS) $(APP_BIN)
+	@BUILD=$(BUILD) scripts/perf.sh
+
+fuzz: $(FUZZERS)
+	@BUILD=$(BUILD) scripts/fuzz.sh
+
+lint:
+	@scripts/lint.sh
+
+install: $(APP_BIN)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/betanet $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg
+	install -m 755 $(APP_BIN) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 lib/pipeline/betanet.h $(DESTDIR)$(PREFIX)/include/betanet
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(wildcard drivers-cfg/*.conf drivers-cfg/*.md) $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg
+endif
+
+deps:
+	@scripts/deps.sh
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@sed -n '1,19s/^# \{0,1\}//p' Makefile
+	@echo "targets: deps all run test perf fuzz lint format install clean"
+
+# --- rules ---
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CC    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) $(call isa,$<) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.S
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  AS    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+link = $(Q)mkdir -p $(@D) && $(if $(Q),echo "  LD    $@" &&) $(CC) $(BASE_CFLAGS) $(LDFLAGS) -o $@
+
+define app_rule
+$(BUILD)/betanet-$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard app/$(1)/*.c)) $(LIB)
+	$$(link) $$^ $(if $(filter $(1),$(HOST_APPS)),,$$(DPDK_LIBS)) $$(LIB_LIBS)
+endef
+$(foreach a,$(APPS),$(eval $(call app_rule,$(a))))
+
+$(BUILD)/libapps.a: $(APP_PARTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(PURE_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB)
+	$(link) $^ -lcmocka $(LIB_LIBS)
+$(EAL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB)
+	$(link) $^ -lcmocka $(DPDK_LIBS) $(LIB_LIBS)
+$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(LIB)
+	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
+$(PERFS): $(BUILD)/perf/%: $(BUILD)/perf/%.o $(LIB)
+	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
