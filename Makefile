@@ -17,6 +17,7 @@
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+comma := ,
 empty :=
 space := $(empty) $(empty)
 variant := $(if $(filter clang%,$(CC)),clang) $(if $(SANITIZE),sanitize) $(if $(DEBUG),debug)
@@ -39,7 +40,6 @@ CPPFLAGS += -Ilib -D_GNU_SOURCE
 BASE_CFLAGS := -std=c11 -march=x86-64-v2 -pthread -g -fno-strict-aliasing -ffp-contract=off -fstack-protector-strong
 BASE_CFLAGS += $(if $(DEBUG),-O0,-O3) $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,$(if $(DEBUG),,-D_FORTIFY_SOURCE=2))
 ALL_CFLAGS = $(BASE_CFLAGS) $(WARN) $(CPPFLAGS) $(DPDK_CFLAGS) $(CFLAGS)
-comma := ,
 ISA_avx2 := -mavx2 -mfma -mbmi2 -maes
 ISA_avx512 := -mavx512f -mavx512ifma -mavx512vl -mavx512bw -mavx512dq -mfma -mbmi2
 ISA_shani := -msha -msse4.1
