@@ -20,8 +20,10 @@
 struct wheel;
 
 struct wheel_params {
-	uint64_t tick;     /* cycles per slot, >= 1 */
-	uint64_t horizon;  /* longest stay in cycles; horizon/tick <= 2^24 */
+	uint64_t tick; /* cycles per slot, >= 1 */
+	/* Longest stay in cycles, counted from the latest wheel_expire: the longest delay plus the
+	 * longest loop or stall that shall be borne. horizon/tick <= 2^24. */
+	uint64_t horizon;
 	uint32_t capacity; /* most objects parked at once, 1..2^30 */
 	uint64_t now;
 };
@@ -40,7 +42,10 @@ int wheel_create(const struct wheel_params *p, struct wheel **out, struct error 
  * is fine. */
 void wheel_free(struct wheel *w);
 
-/* 0; -ENOSPC at capacity. A `due` in the past leaves at the next tick; beyond the horizon: -ERANGE.
+/*
+ * 0; -ENOSPC at capacity. A `due` in the past leaves at the next tick; beyond the horizon, or
+ * beyond what the slots hold while overdue ticks wait to be drained: -ERANGE. Equal ties leave in
+ * an order that is not promised: ties are the output of a PRF.
  */
 int wheel_insert(struct wheel *w, void *obj, uint64_t due, uint64_t tie);
 
@@ -56,8 +61,8 @@ unsigned wheel_flush(struct wheel *w, struct wheel_item *out, unsigned max);
 /* Objects parked. */
 uint32_t wheel_count(const struct wheel *w);
 
-/* When the next object may become due, for an idle worker's sleep; UINT64_MAX when it is empty.
- * Never later than the true time. */
+/* From when on wheel_expire will give the next object, for an idle worker's sleep (in the past when
+ * it would do so now); UINT64_MAX when the wheel is empty. */
 uint64_t wheel_next_due(const struct wheel *w);
 
 /* Bytes that a wheel of these parameters takes: for the printed arithmetic. */
