@@ -78,8 +78,7 @@ static int write_all(int fd, const uint8_t *p, size_t n)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* The new name must survive a power failure as well as the content does. */
-static void sync_folder(const char *path)
+void file_sync_folder(const char *path)
 {
 	char dir[4096];
 	char *slash;
@@ -123,7 +122,7 @@ int file_write(
 		unlink(tmp);
 		return error_set(err, -r, "%s: cannot be written: %s", path, strerror(-r));
 	}
-	sync_folder(path);
+	file_sync_folder(path);
 	return 0;
 }
 

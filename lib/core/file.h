@@ -26,6 +26,10 @@ int file_read(const char *path, size_t max, uint8_t **data, size_t *len, struct 
 int file_write(
 	const char *path, mode_t mode, const void *data, size_t len, int flags, struct error *err);
 
+/* After a file was given its name: the name must survive a power failure as well as the content
+ * does. Syncs the folder of `path`; a file system that cannot is left alone. */
+void file_sync_folder(const char *path);
+
 /* A 32-byte secret as 64 hex digits and a newline, mode 0600. `out` is the caller's locked memory.
  * file_read_secret refuses (-EPERM) a file that group or others may read. The text is wiped. */
 int file_read_secret(const char *path, uint8_t out[32], struct error *err);

@@ -33,9 +33,12 @@ struct replay_params {
 };
 
 /*
- * 0, or negative with `err` set: -EINVAL (capacity; file of another key, size or format), -ESTALE
- * (not closed before the machine restarted), -EBUSY (another process has it open), -ENOMEM, or what
- * the file system said. An existing file is never damaged by a failure.
+ * 0, or negative with `err` set: -EINVAL (capacity; file of another key, size or format, or
+ * damaged), -ESTALE (not closed before the machine restarted), -EBUSY (another process has it
+ * open), -EPERM (others may read or write it), -ENOMEM, or what the file system said. An existing
+ * file is never damaged by a failure. A file that does not exist is made, mode 0600, with all its
+ * blocks: it is for the caller to know that its key is new, for a lost file with an old key forgets
+ * every tag. sodium_init() must have been called.
  */
 int replay_open(const struct replay_params *p, struct replay **out, struct error *err);
 
@@ -50,7 +53,8 @@ void replay_prefetch(const struct replay *r, uint64_t fingerprint);
  * REPLAY_NEW. */
 enum replay_result replay_check_and_set(struct replay *r, uint64_t fingerprint);
 
-uint64_t replay_count(const struct replay *r);    /* tags remembered (relaxed) */
+uint64_t replay_count(const struct replay *r);    /* tags remembered; calls under way may add one
+						     each for a moment */
 uint64_t replay_capacity(const struct replay *r); /* tags that fit */
 uint64_t replay_memory(uint64_t capacity);        /* bytes */
 
