@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BETANET_TESTS_LANES_H
+#define BETANET_TESTS_LANES_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sodium.h>
+#include <string.h>
+
+/*
+ * Buffers for tests of multi-buffer kernels: random content, each at the end of a page with a guard
+ * page behind it, so that one byte too far is a crash.
+ */
+enum { LANES_MAX = 128 };
+
+struct lanes {
+	uint8_t *ptr[LANES_MAX];
+	size_t len;
+	unsigned n;
+};
+
+static inline void lanes_random(const struct lanes *l)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		randombytes_buf(l->ptr[i], l->len);
+}
+
+static inline struct lanes lanes_new(unsigned n, size_t len)
+{
+	struct lanes l = {.len = len, .n = n};
+
+	assert_true(n <= LANES_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		l.ptr[i] = sodium_malloc(len);
+		assert_non_null(l.ptr[i]);
+	}
+	lanes_random(&l);
+	return l;
+}
+
+static inline struct lanes lanes_copy(const struct lanes *from)
+{
+	struct lanes l = lanes_new(from->n, from->len);
+
+	for (unsigned i = 0; i < l.n; i++)
+		if (l.len)
+			memcpy(l.ptr[i], from->ptr[i], l.len);
+	return l;
+}
+
+static inline void lanes_free(struct lanes *l)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		sodium_free(l->ptr[i]);
+}
+
+static inline const uint8_t *const *lanes_const(const struct lanes *l)
+{
+	return (const uint8_t *const *)l->ptr;
+}
+
+/* The first n lanes are equal; of the others, nothing is asked. */
+static inline void assert_lanes_equal(const struct lanes *a, const struct lanes *b, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_memory_equal(a->ptr[i], b->ptr[i], a->len);
+}
+
+#endif
