@@ -4,6 +4,7 @@
 #include "crypto/manager.h"
 #include "crypto/selftest.h"
 #include "crypto/state.h"
+#include "crypto/symmetric_mb.h"
 #include "core/secmem.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ static int start(unsigned max_simd_bits, struct error *err)
 {
 	const char *failed;
 	struct crypto *c;
+	int r;
 
 	if (sodium_init() < 0)
 		return error_set(
@@ -71,7 +73,10 @@ static int start(unsigned max_simd_bits, struct error *err)
 			"self-test of %s failed: a damaged library or CPU; nothing was started",
 			failed);
 	}
-	return 0;
+	r = symmetric_mb_init(err);
+	if (r < 0)
+		kind = NULL;
+	return r;
 }
 
 int crypto_init(unsigned max_simd_bits, struct error *err)

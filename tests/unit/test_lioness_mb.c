@@ -131,7 +131,7 @@ static int setup(void **state)
 	struct error err;
 
 	(void)state;
-	if (crypto_init(0, &err) < 0 || symmetric_mb_init(&err) < 0)
+	if (crypto_init(0, &err) < 0)
 		return -1;
 	scalar = crypto_create();
 	return scalar ? 0 : -1;
