@@ -12,6 +12,8 @@
  * Aumasson and Bernstein 2012) and a compare-and-swap into the first empty slot, so no false
  * negatives and false positives of about n/2^64. Full: fails closed.
  *
+ * Without a file it is memory, all of it touched at opening, so that no worker meets a page fault.
+ *
  * With a file the table is mapped from it: it survives the process, so that a restart with the same
  * key accepts nothing twice. The file is bound to the Sphinx public key. After a crash of the
  * machine (the boot id differs and the file was not closed in order) its content cannot be trusted:
