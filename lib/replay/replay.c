@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 /*
- * A fingerprint's home is the high part of fingerprint * slots, so that any number of slots will
- * do; from there it goes into the first empty slot. Slots are 3/2 of the capacity (12 bytes a tag):
- * at the fullest a look-up of a new tag reads 5 slots on average (Knuth, volume 3, 6.4), mostly of
- * one cache line.
+ * A fingerprint's home is the high part of fingerprint * slots, so that any number of lines will
+ * do. It goes into the first empty slot of its home's cache line, from the home on and around; if
+ * the line is full, of the next one. Slots are 3/2 of the capacity (12 bytes a tag), so that even
+ * at the fullest most look-ups of a new tag read one line, which was prefetched.
  *
  * Nothing but the fingerprint is published by a slot, so all atomics are relaxed; an insert-only
  * table gives all threads the same first empty slot, where the compare-and-swap decides.
@@ -44,7 +44,12 @@ struct header {
 _Static_assert(sizeof(struct header) <= 512, "written as one disk sector");
 _Static_assert(sizeof(_Atomic uint64_t) == 8, "a slot of the file is a 64-bit word");
 
-enum { PAGE = 4096, VERSION = 1 };
+enum {
+	PAGE = 4096,
+	VERSION = 1,
+	LINE = 8,          /* slots */
+	SEARCH_MAX = 4096, /* longer than any search in a table of keyed hashes */
+};
 static const char magic[8] = "BNREPLAY";
 #define CAPACITY_MIN UINT64_C(1024)
 #define CAPACITY_MAX (UINT64_C(1) << 34)
@@ -76,6 +81,16 @@ static uint64_t home_of(uint64_t fingerprint, uint64_t slots)
 	return (uint64_t)((unsigned __int128)fingerprint * slots >> 64);
 }
 
+/* The slot that comes n-th in the search from `home`. */
+static uint64_t slot_at(uint64_t home, uint64_t n, uint64_t slots)
+{
+	uint64_t line = home / LINE * LINE + n / LINE * LINE;
+
+	if (line >= slots)
+		line -= slots;
+	return line + (home + n) % LINE;
+}
+
 void replay_prefetch(const struct replay *r, uint64_t fingerprint)
 {
 	__builtin_prefetch(&r->slot[home_of(fingerprint, r->slots)], 1);
@@ -83,32 +98,30 @@ void replay_prefetch(const struct replay *r, uint64_t fingerprint)
 
 enum replay_result replay_check_and_set(struct replay *r, uint64_t fingerprint)
 {
-	uint64_t i = home_of(fingerprint, r->slots);
+	uint64_t home = home_of(fingerprint, r->slots);
 	bool reserved = false;
 
-	for (;;) {
-		uint64_t there = atomic_load_explicit(&r->slot[i], memory_order_relaxed);
+	for (uint64_t n = 0;; n++) {
+		_Atomic uint64_t *slot = &r->slot[slot_at(home, n, r->slots)];
+		uint64_t there = atomic_load_explicit(slot, memory_order_relaxed);
 
 		/* count first, so that no number of threads can exceed the capacity */
 		if (there == 0 && !reserved) {
-			uint64_t n = atomic_fetch_add_explicit(&r->count, 1, memory_order_relaxed);
-
-			if (n >= r->capacity) {
+			if (atomic_fetch_add_explicit(&r->count, 1, memory_order_relaxed) >=
+				r->capacity) {
 				atomic_fetch_sub_explicit(&r->count, 1, memory_order_relaxed);
 				return REPLAY_FULL;
 			}
 			reserved = true;
 		}
-		if (there == 0 && atomic_compare_exchange_strong_explicit(&r->slot[i], &there,
-					  fingerprint, memory_order_relaxed, memory_order_relaxed))
+		if (there == 0 && atomic_compare_exchange_strong_explicit(slot, &there, fingerprint,
+					  memory_order_relaxed, memory_order_relaxed))
 			return REPLAY_NEW;
 		if (there == fingerprint) {
 			if (reserved)
 				atomic_fetch_sub_explicit(&r->count, 1, memory_order_relaxed);
 			return REPLAY_SEEN;
 		}
-		if (++i == r->slots)
-			i = 0;
 	}
 }
 
@@ -116,7 +129,8 @@ enum replay_result replay_check_and_set(struct replay *r, uint64_t fingerprint)
 
 static uint64_t slots_for(uint64_t capacity)
 {
-	return capacity + capacity / 2 + 1;
+	/* never full, so that a search ends */
+	return (capacity + capacity / 2 + LINE) / LINE * LINE;
 }
 
 uint64_t replay_memory(uint64_t capacity)
@@ -296,28 +310,35 @@ static int check_header(const struct header *h, const struct replay_params *p, c
 	return 0;
 }
 
-/*
- * Counts the tags and checks that each can be reached: no empty slot lies between its home and its
- * place. Lost or overwritten blocks break this, or the count.
- */
+/* Whether a search for the tag in slot i gets there. */
+static bool reachable(const struct replay *r, uint64_t i)
+{
+	uint64_t home = home_of(r->slot[i], r->slots);
+
+	for (uint64_t n = 0; n < SEARCH_MAX; n++) {
+		uint64_t at = slot_at(home, n, r->slots);
+
+		if (at == i)
+			return true;
+		if (r->slot[at] == 0)
+			return false;
+	}
+	return false;
+}
+
+/* Lost or overwritten blocks show in the count, or in tags that no search would reach. */
 static int count_tags(struct replay *r, const char *path, struct error *err)
 {
 	const struct header *h = r->header;
-	uint64_t first = 0, run = 0, count = 0, bad = 0;
+	uint64_t count = 0;
+	bool good;
 
-	while (first < r->slots && r->slot[first])
-		first++;
-	for (uint64_t k = 0, i = first; first < r->slots && k < r->slots; k++) {
-		uint64_t f = r->slot[i], home = home_of(f, r->slots);
-		uint64_t away = i >= home ? i - home : i + r->slots - home;
-
-		run = f ? run + 1 : 0; /* occupied slots up to and with this one */
-		count += f != 0;
-		bad += f && away >= run;
-		if (++i == r->slots)
-			i = 0;
-	}
-	if (first == r->slots || count > r->capacity || bad || (h->clean && count != h->count))
+	for (uint64_t i = 0; i < r->slots; i++)
+		count += r->slot[i] != 0;
+	good = count <= r->capacity && (!h->clean || count == h->count);
+	for (uint64_t i = 0; good && i < r->slots; i++)
+		good = r->slot[i] == 0 || reachable(r, i);
+	if (!good)
 		return error_set(err, EINVAL,
 			"%s: the replay table's content is damaged; make a new Sphinx key "
 			"(betanet-keytool keygen) and remove this file",
