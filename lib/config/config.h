@@ -9,11 +9,14 @@
 #include "sphinx/address.h"
 
 /*
- * The relay's libconfig file as one validated struct. Every key is described once, in the table of
- * config.c (type, range, default, unit, text); loading, the messages, `--check-config` and the
- * documentation read that table. Unknown keys, wrong types and values out of range are errors with
- * file, line, value and what is allowed. A key or section whose feature this version lacks is
- * refused with that reason.
+ * The relay's libconfig file as one validated struct. Every key is described once, in table.c
+ * (type, range, default, unit, text); loading, the messages, `--check-config` and the documentation
+ * read that table. Unknown keys, wrong types and values out of range are errors with file, line,
+ * value and what is allowed. A key or section whose feature this version lacks is refused with that
+ * reason. app/mixnode/example.conf shows every key.
+ *
+ * Stricter than libconfig: no @include (one file, so that a line number says where), no hexadecimal
+ * numbers (libconfig 1.5 cuts them to 32 bits), no string or comment without an end.
  */
 enum {
 	CONFIG_MAX_PORTS = 16,
@@ -25,7 +28,12 @@ enum {
 enum node_type { NODE_ENTRY, NODE_MIDDLE, NODE_EXIT };
 enum idle_mode { IDLE_SPIN, IDLE_PAUSE, IDLE_SLEEP };
 
-/* One DPDK port and the IP it answers for. */
+/*
+ * One DPDK port and the IP it answers for; in the file one group of the list `ports`:
+ *   { device = "net_memif0"; ipv4 = "192.0.2.1/24"; gateway4 = "192.0.2.254"; mtu = 1500; }
+ * with the keys device, ipv4, ipv6, gateway4, gateway6, mtu, rx_queues, rx_descriptors and
+ * tx_descriptors. Every mtu takes a whole packet of sphinx.payload_size; a gateway is on the link.
+ */
 struct config_port {
 	char device[CONFIG_STR]; /* ethdev name: "0000:01:00.0", "net_memif0" */
 	bool has_ipv4, has_ipv6;
@@ -43,7 +51,7 @@ struct config {
 		enum node_type type;
 		uint16_t port; /* UDP, 1..65535 */
 		struct cidr exit_allow[CONFIG_MAX_EXIT_ALLOW];
-		unsigned exit_allow_count; /* only with type "exit" */
+		unsigned exit_allow_count; /* type "exit" must have the list, others must not */
 	} node;
 	struct {
 		char sphinx_key_file[CONFIG_STR]; /* X25519 secret, as betanet-keytool writes it */
@@ -68,8 +76,8 @@ struct config {
 	struct {
 		unsigned target_throughput_pps; /* 1..100000000, default 25000: sizes pool and
 						   replay table */
-		double max_avg_latency_ms;      /* > 0..1000, default 1.0: mean processing latency;
-						   beyond it the relay warns */
+		double max_avg_latency_ms; /* 0.001..1000, default 1.0: mean processing latency;
+					      beyond it the relay warns */
 	} performance;
 	struct {
 		unsigned payload_size; /* 33..8192 */
@@ -78,12 +86,14 @@ struct config {
 					  delays, for the pool */
 	} sphinx;
 	struct {
-		uint64_t max_rate_pps;        /* 1..100000000: token rate of one shaping queue */
+		uint64_t max_rate_pps;        /* 1..100000000: token rate of one shaping queue; 0
+						 when absent, never with shaping enabled */
 		uint32_t burst_size;          /* 1..65536, default 128: bucket depth in packets */
 		bool traffic_shaping_enabled; /* default false */
 	} rate_limiting;
 	struct {
-		uint64_t capacity;     /* tags; 0 or absent: target_throughput_pps times 1200 s */
+		uint64_t capacity;     /* tags, 1024..2^34; 0 or absent in the file is loaded as
+					  target_throughput_pps times 1200 s */
 		char file[CONFIG_STR]; /* default: keys.sphinx_key_file with ".replay" behind;
 					  "none": memory only */
 	} replay;
