@@ -22,8 +22,10 @@
  *   );
  *   signature = "<128 hex>";
  *
- * The signature covers "betanet-directory-v1" ‖ 00 ‖ every byte before the line that starts with
- * `signature`. Nothing may follow that line.
+ * The signature covers "betanet-directory-v1" ‖ 00 ‖ every byte before the first line that starts
+ * with `signature`. That line is exactly as above, in lower-case digits and with its newline, and
+ * nothing follows it: each signed directory has one spelling only. No @include, so that what counts
+ * is what was signed. `family` and `weight` may be left out, all else is required.
  */
 enum {
 	DIRECTORY_MAX_NODES = 4096,
@@ -47,10 +49,11 @@ struct directory_node {
 struct directory {
 	uint8_t network_id[32];
 	uint64_t valid_from, valid_until; /* seconds since 1970, UTC */
-	uint8_t hash[32];                 /* BLAKE2b-256 of the signed bytes */
+	uint8_t hash[32];                 /* BLAKE2b-256 of what the signature covers */
 	unsigned layers;                  /* the highest layer; every layer from 1 on has a node */
 	unsigned count;
 	struct directory_node *nodes; /* in the file's order; no two share a name, key or address */
+	struct directory_index *index; /* private: look-up and families */
 };
 
 /*
@@ -72,9 +75,15 @@ int directory_parse(const char *name, const uint8_t *data, size_t len, const uin
 int directory_sign(const char *in_path, const char *out_path, const uint8_t authority_seed[32],
 	int flags, struct error *err);
 
+/* The same on text in memory; `name` stands for the path in messages. */
+int directory_sign_text(const char *name, const uint8_t *text, size_t len, const char *out_path,
+	const uint8_t authority_seed[32], int flags, struct error *err);
+
+/* NULL is fine. */
 void directory_free(struct directory *d);
 
-/* NULL when there is none. */
+/* NULL when there is none. By name: a walk over the nodes; by address (with its port): one look-up
+ * in a keyed hash table, for the datapath. Any number of threads. */
 const struct directory_node *directory_find_name(const struct directory *d, const char *name);
 const struct directory_node *directory_find_address(
 	const struct directory *d, const struct endpoint *e);
@@ -82,7 +91,8 @@ const struct directory_node *directory_find_address(
 /*
  * A route with one node from each of the layers 1..hops, drawn with their weights, of distinct
  * families where a family is set, into route[]. 0; -EINVAL (hops outside 1..layers); -ENOENT
- * (families leave no route). Random numbers from libsodium.
+ * (families leave no route). The nodes are drawn layer by layer, the first by its weight alone, the
+ * others by weight among those that leave a route. Random numbers from libsodium.
  */
 int directory_draw_route(const struct directory *d, unsigned hops,
 	const struct directory_node **route, struct error *err);
