@@ -9,15 +9,17 @@
 #include "sphinx/address.h"
 
 /*
- * Ethernet, IPv4, IPv6 and UDP around a mix packet, on plain bytes: nothing here touches a port or needs
- * EAL. Ethernet II without VLAN tags (a NIC or switch strips them), RFC 791, RFC 8200, RFC 768.
+ * Ethernet, IPv4, IPv6 and UDP around a mix packet, on plain bytes: nothing here touches a port or
+ * needs EAL. Ethernet II without VLAN tags (a NIC or switch strips them), RFC 791, RFC 8200, RFC
+ * 768.
  */
 enum {
 	LINK_MAC_SIZE = 6,
 	LINK_HEADER4 = 14 + 20 + 8, /* Ethernet + IPv4 + UDP */
 	LINK_HEADER6 = 14 + 40 + 8,
 	LINK_HEADER_MAX = LINK_HEADER6,
-	LINK_HOP_LIMIT = 64, /* TTL of everything that a relay sends: constant, so that it tells nothing */
+	LINK_HOP_LIMIT =
+		64, /* TTL of everything that a relay sends: constant, so that it tells nothing */
 };
 
 /* What one port answers for. Immutable while workers run. */
@@ -33,7 +35,8 @@ struct link_host {
 /* Fills link_local from mac (RFC 4291, appendix A). */
 void link_host_derive(struct link_host *h);
 
-/* ---- parse: worker -------------------------------------------------------------------------------- */
+/* ---- parse: worker
+ * -------------------------------------------------------------------------------- */
 
 enum link_kind {
 	LINK_MIX,     /* UDP to our port: offset and len are those of its payload */
@@ -46,14 +49,16 @@ struct link_view {
 };
 
 /*
- * Looks at one received frame of `len` contiguous bytes. DROP_NONE with *v set, or the reason to drop it.
- * Every field is checked against `len` before it is read. The UDP checksum is not verified here: gamma
- * authenticates the header, LIONESS the payload, and virtual ports deliver unfinished checksums.
+ * Looks at one received frame of `len` contiguous bytes. DROP_NONE with *v set, or the reason to
+ * drop it. Every field is checked against `len` before it is read. The UDP checksum is not verified
+ * here: gamma authenticates the header, LIONESS the payload, and virtual ports deliver unfinished
+ * checksums.
  */
 enum drop_reason link_parse(
 	const struct link_host *h, const uint8_t *frame, size_t len, struct link_view *v);
 
-/* ---- headers: worker ------------------------------------------------------------------------------- */
+/* ---- headers: worker
+ * ------------------------------------------------------------------------------- */
 
 /* Ready-made headers towards one neighbour, all constant fields filled in. */
 struct link_template {
@@ -67,12 +72,14 @@ void link_template_make(struct link_template *t, const uint8_t src_mac[LINK_MAC_
 	const uint8_t dst_mac[LINK_MAC_SIZE], const struct endpoint *src,
 	const struct endpoint *dst);
 
-/* Writes t->len bytes of headers to `out`; the payload of `payload_len` bytes follows directly behind. With
- * `offload` the NIC computes the checksums: only the pseudo-header sum is left in place. */
+/* Writes t->len bytes of headers to `out`; the payload of `payload_len` bytes follows directly
+ * behind. With `offload` the NIC computes the checksums: only the pseudo-header sum is left in
+ * place. */
 void link_template_write(
 	const struct link_template *t, uint8_t *out, size_t payload_len, bool offload);
 
-/* ---- ARP, ND, ICMP: control lcore ------------------------------------------------------------------- */
+/* ---- ARP, ND, ICMP: control lcore
+ * ------------------------------------------------------------------- */
 
 /* What a frame told about a neighbour, to be believed only if it was asked for. */
 struct link_learned {
@@ -82,19 +89,18 @@ struct link_learned {
 };
 
 /*
- * Answers ARP requests (RFC 826), neighbour solicitations (RFC 4861) and echo requests (RFC 792, RFC 4443)
- * for this host into reply[cap]; takes ARP replies and neighbour advertisements into *learned. Returns the
- * reply's length in bytes, 0 when there is none; malformed frames get silence.
+ * Answers ARP requests (RFC 826), neighbour solicitations (RFC 4861) and echo requests (RFC 792,
+ * RFC 4443) for this host into reply[cap]; takes ARP replies and neighbour advertisements into
+ * *learned. Returns the reply's length in bytes, 0 when there is none; malformed frames get
+ * silence.
  */
 size_t link_respond(const struct link_host *h, const uint8_t *frame, size_t len, uint8_t *reply,
 	size_t cap, struct link_learned *learned);
 
-enum {
-	LINK_SOLICIT_MAX = 14 + 40 + 32
-};
+enum { LINK_SOLICIT_MAX = 14 + 40 + 32 };
 
-/* Writes an ARP request or a neighbour solicitation for `ip` into `out`; returns its length, 0 when the host
- * has no address of that family. */
+/* Writes an ARP request or a neighbour solicitation for `ip` into `out`; returns its length, 0 when
+ * the host has no address of that family. */
 size_t link_solicit(
 	const struct link_host *h, const struct endpoint *ip, uint8_t out[LINK_SOLICIT_MAX]);
 

@@ -73,7 +73,8 @@ static enum drop_reason parse_ipv4(
 	return DROP_not_udp;
 }
 
-/* Our own addresses, all nodes, and the solicited-node groups of our addresses (RFC 4291, 2.7.1). */
+/* Our own addresses, all nodes, and the solicited-node groups of our addresses (RFC 4291, 2.7.1).
+ */
 static bool ipv6_for_us(const struct link_host *h, const uint8_t *dst)
 {
 	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};

@@ -162,7 +162,8 @@ static size_t respond_echo6(const struct link_host *h, const uint8_t *frame, siz
 
 /* ---- ND ---- */
 
-/* The link-layer address in the option of a type, NULL when absent or when the options are malformed. */
+/* The link-layer address in the option of a type, NULL when absent or when the options are
+ * malformed. */
 static const uint8_t *nd_option(const uint8_t *icmp, size_t len, uint8_t type)
 {
 	size_t at = ND_SIZE;
