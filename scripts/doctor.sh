@@ -149,7 +149,7 @@ check_labs() {
 	local pmds p
 	pmds=$(pkg-config --variable=libdir libdpdk 2>/dev/null)
 	for p in memif af_packet af_xdp; do
-		if compgen -G "$pmds"/dpdk/pmds-*/librte_net_$p.so*" >/dev/null; then ok "driver net_$p: there"; else warn "driver net_$p: this DPDK was built without it"; fi
+		if compgen -G "$pmds/dpdk/pmds-*/librte_net_$p.so*" >/dev/null; then ok "driver net_$p: there"; else warn "driver net_$p: this DPDK was built without it"; fi
 	done
 	if command -v shellcheck >/dev/null && command -v clang-format >/dev/null; then ok "lint tools: there"; else warn "make lint: clang-format or shellcheck missing: apt-get install clang-format shellcheck"; fi
 }
