@@ -15,8 +15,9 @@ struct crypto;
  * Once per process, before any other call of lib/crypto or lib/sphinx: starts libsodium, asks the
  * CPU and runs the self-tests (known answers for SHA-256, HMAC, HKDF, AES-CTR, ChaCha20, BLAKE2b,
  * LIONESS, X25519). `max_simd_bits` is the widest vector unit that may be used: 128, 256, 512, or 0
- * for no limit. Later calls return the result of the first. 0; -ENOTSUP when the CPU lacks SSE4.2
- * and AES-NI; -EIO when a self-test fails (`err` names it).
+ * for no limit. Later calls return the result of the first. 0; -EINVAL on another width; -ENOTSUP
+ * when the CPU lacks SSE4.2, AES-NI or PCLMULQDQ; -ENOMEM when memory cannot be locked; -EIO when a
+ * self-test fails (`err` names it).
  */
 int crypto_init(unsigned max_simd_bits, struct error *err);
 
