@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "route.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* How often a route is drawn again when two hops share no address family. */
+enum { MAX_DRAWS = 256 };
+
+uint64_t route_draw_delay(double mean_ms)
+{
+	uint64_t bits;
+	double u;
+
+	randombytes_buf(&bits, sizeof(bits));
+	/* the middle of one of 2^53 equal parts of (0, 1): never 0, so the logarithm is finite */
+	u = ((double)(bits >> 11) + 0.5) * 0x1p-53;
+	return (uint64_t)(-log(u) * mean_ms * 1e6);
+}
+
+/* A node's address of one family; 0 stands for any. */
+static const struct endpoint *address_of(const struct directory_node *n, uint8_t family)
+{
+	for (unsigned i = 0; i < n->addresses; i++)
+		if (family == 0 || n->address[i].family == family)
+			return &n->address[i];
+	return NULL;
+}
+
+/* The address by which `from` reaches `to`: the first of to's that from can send to. */
+static const struct endpoint *common_address(
+	const struct directory_node *from, const struct directory_node *to)
+{
+	for (unsigned i = 0; i < to->addresses; i++)
+		if (address_of(from, to->address[i].family))
+			return &to->address[i];
+	return NULL;
+}
+
+static bool connect_hops(
+	struct route *r, unsigned hops, uint8_t entry_family, const struct endpoint *destination)
+{
+	const struct endpoint *e = address_of(r->node[0], entry_family);
+
+	if (!e || !address_of(r->node[hops - 1], destination->family))
+		return false;
+	r->first = *e;
+	for (unsigned i = 1; i < hops; i++) {
+		e = common_address(r->node[i - 1], r->node[i]);
+		if (!e)
+			return false;
+		address_encode(r->sphinx.hop[i].address, e);
+	}
+	return true;
+}
+
+int route_draw(const struct route_params *p, const struct endpoint *destination,
+	uint8_t entry_family, struct route *r, struct error *err)
+{
+	const struct directory *d = p->directory;
+	unsigned draws = 0;
+	int rc;
+
+	if (p->now != 0 && (p->now < d->valid_from || p->now >= d->valid_until))
+		return error_set(err, ESTALE,
+			"the directory is not valid any more (valid_until %" PRIu64
+			", it is now %" PRIu64
+			" seconds since 1970): fetch the network's current directory",
+			d->valid_until, p->now);
+	if (p->hops < 1 || p->hops > d->layers || p->hops > SPHINX_MAX_HOPS)
+		return error_set(err, EINVAL,
+			"--hops %u: the directory has %u layer%s, so 1 to %u are possible", p->hops,
+			d->layers, d->layers == 1 ? "" : "s",
+			d->layers < SPHINX_MAX_HOPS ? d->layers : (unsigned)SPHINX_MAX_HOPS);
+	memset(r, 0, sizeof(*r));
+	do {
+		if (draws++ == MAX_DRAWS) {
+			char to[ENDPOINT_STRLEN];
+
+			return error_set(err, ENOENT,
+				"no route of %u hops to %s: the directory's relays share no IPv%u "
+				"path from here to there",
+				p->hops, endpoint_format(to, destination),
+				(unsigned)destination->family);
+		}
+		rc = directory_draw_route(d, p->hops, r->node, err);
+		if (rc < 0)
+			return rc;
+	} while (!connect_hops(r, p->hops, entry_family, destination));
+
+	r->sphinx.hops = p->hops;
+	r->sphinx.version = p->version;
+	address_encode(r->sphinx.destination, destination);
+	randombytes_buf(r->sphinx.identifier, sizeof(r->sphinx.identifier));
+	for (unsigned i = 0; i < p->hops; i++) {
+		struct sphinx_route_hop *hop = &r->sphinx.hop[i];
+
+		memcpy(hop->public_key, r->node[i]->sphinx_key, sizeof(hop->public_key));
+		/* the last hop hands over at once */
+		hop->delay_ns = i + 1 < p->hops ? route_draw_delay(p->mean_delay_ms) : 0;
+		r->delay_ms += (double)hop->delay_ns / 1e6;
+	}
+	return 0;
+}
+
+/* What cannot happen with a directory and options that were checked is still named. */
+static int refused(enum sphinx_status s, const char *what, struct error *err)
+{
+	return error_set(err, EINVAL, "%s cannot be made: %s (%s)", what, sphinx_status_text(s),
+		sphinx_status_name(s));
+}
+
+int route_datagram(struct crypto *c, const struct route_params *p, const struct route *r,
+	const uint8_t *message, size_t len, uint8_t *out, struct error *err)
+{
+	enum sphinx_status s;
+
+	frame_write(out, p->payload_size, 0);
+	s = sphinx_build(c, &r->sphinx, message, len, p->payload_size, NULL, out + FRAME_SIZE);
+	return s == SPHINX_ok ? 0 : refused(s, "a packet", err);
+}
+
+int route_reply_block(struct crypto *c, const struct route *r, uint8_t surb[SURB_MAX_SIZE],
+	size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE], size_t *recovery_len,
+	struct error *err)
+{
+	uint8_t first[SPHINX_ADDRESS_SIZE];
+	enum sphinx_status s;
+
+	address_encode(first, &r->first);
+	s = surb_create(c, &r->sphinx, first, NULL, surb, surb_len, recovery, recovery_len);
+	return s == SPHINX_ok ? 0 : refused(s, "a reply block", err);
+}

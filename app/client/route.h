@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BETANET_CLIENT_ROUTE_H
+#define BETANET_CLIENT_ROUTE_H
+
+#include "core/error.h"
+#include "directory/directory.h"
+#include "sphinx/frame.h"
+#include "sphinx/sphinx.h"
+
+/*
+ * Routes through the directory's layers, the delays on them, and the datagrams and reply blocks
+ * made from them. Every packet takes a route of its own.
+ */
+struct route_params {
+	const struct directory *directory;
+	unsigned hops;        /* 1..SPHINX_MAX_HOPS, at most the directory's layers */
+	double mean_delay_ms; /* of each hop but the last, 0..10000 */
+	uint16_t version;     /* 258, 259 or 260 */
+	size_t payload_size;  /* of the network */
+	uint64_t now; /* seconds since 1970: an expired directory is not used; 0: unchecked */
+};
+
+struct route {
+	struct sphinx_route sphinx;
+	const struct directory_node *node[SPHINX_MAX_HOPS];
+	struct endpoint first; /* where the first hop listens */
+	double delay_ms;       /* sum of the delays that the hops are asked for */
+};
+
+/*
+ * Draws nodes, delays and an identifier for a route whose last hop sends to `destination`. Hops
+ * that follow each other, and the last hop and the destination, share an address family; the first
+ * hop has an address of `entry_family` (4 or 6; 0: any). 0; -ESTALE (directory expired), -EINVAL,
+ * -ENOENT (no such route; `err` says why).
+ */
+int route_draw(const struct route_params *p, const struct endpoint *destination,
+	uint8_t entry_family, struct route *r, struct error *err);
+
+/* A datagram for r->first: frame ‖ packet, route_datagram_size(p) bytes. 0 or -EINVAL. */
+int route_datagram(struct crypto *c, const struct route_params *p, const struct route *r,
+	const uint8_t *message, size_t len, uint8_t *out, struct error *err);
+
+static inline size_t route_datagram_size(const struct route_params *p)
+{
+	return FRAME_SIZE + SPHINX_HEADER_SIZE + p->payload_size;
+}
+
+/* The longest message of a packet. */
+static inline size_t route_room(const struct route_params *p)
+{
+	return p->payload_size - SPHINX_PAYLOAD_OVERHEAD;
+}
+
+/* A reply block that leads to r's destination. `recovery` (secret) as in surb_create. 0 or -EINVAL.
+ */
+int route_reply_block(struct crypto *c, const struct route *r, uint8_t surb[SURB_MAX_SIZE],
+	size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE], size_t *recovery_len,
+	struct error *err);
+
+/* Exponential with the given mean (inverse CDF of a uniform draw from libsodium), nanoseconds. */
+uint64_t route_draw_delay(double mean_ms);
+
+#endif

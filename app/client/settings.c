@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "settings.h"
+#include "core/version.h"
+#include "message.h"
+#include "sphinx/packet.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { TEXT, ADDRESS, WHOLE, SIZE, REAL, FLAG };
+
+enum {
+	S = COMMAND_SEND,
+	R = COMMAND_RECEIVE,
+	Y = COMMAND_REPLY,
+	P = COMMAND_PING,
+	MIN_PAYLOAD = MESSAGE_MIN_ROOM + SPHINX_PAYLOAD_OVERHEAD,
+};
+
+struct option_def {
+	const char *name;
+	unsigned commands;
+	enum kind kind;
+	size_t offset;
+	double min, max;
+	const char *initial; /* parsed like an argument; NULL: zero */
+	const char *arg, *help;
+};
+
+#define AT(member) offsetof(struct settings, member)
+
+static const struct option_def defs[] = {
+	{"directory", S | R | Y | P, TEXT, AT(directory), 0, 0, NULL, "FILE",
+		"the network's signed directory (receive: optional; then only its relays are "
+		"heard)"},
+	{"authority", S | R | Y | P, TEXT, AT(authority), 0, 0, NULL, "HEX|FILE",
+		"Ed25519 public key that must have signed the directory: 64 hex digits or a file"},
+	{"to", S, ADDRESS, AT(to), 0, 0, NULL, "IP:PORT", "where the last relay delivers"},
+	{"in", S | Y, TEXT, AT(in), 0, 0, "-", "FILE", "what is sent; - is standard input"},
+	{"out", S | R, TEXT, AT(out), 0, 0, "-", "FILE",
+		"where what arrives (send: the reply) is written; - is standard output"},
+	{"force", S | R, FLAG, AT(force), 0, 0, NULL, NULL, "replace files that exist"},
+	{"bind", S | R | Y | P, ADDRESS, AT(bind), 0, 0, NULL, "IP:PORT",
+		"own address; IPv6 as [::1]:9000; without it any free port"},
+	{"count", R | P, WHOLE, AT(count), 1, 1000000, NULL, "N",
+		"receive: messages to wait for (1); ping: packets to send (5)"},
+	{"timeout", R | P, REAL, AT(timeout), 0, 1e6, NULL, "S",
+		"receive: give up after S seconds of silence (60; 0: never); "
+		"ping: wait S seconds for late ones (10)"},
+	{"interval", P, REAL, AT(interval), 0.001, 3600, "1", "S", "seconds between pings"},
+	{"reply-blocks", S, WHOLE, AT(reply_blocks), 0, 1024, NULL, "N",
+		"attach N reply blocks; each carries one packet of the answer"},
+	{"reply-version", S, WHOLE, AT(reply_version), 258, 260, "260", "V",
+		"Sphinx version of the reply blocks"},
+	{"wait", S, REAL, AT(wait), 0, 1e6, NULL, "S", "wait up to S seconds for the reply"},
+	{"save-reply-blocks", R, TEXT, AT(save_reply_blocks), 0, 0, NULL, "FILE",
+		"keep the reply blocks that come with a message, for `reply`"},
+	{"block", Y, TEXT, AT(block), 0, 0, NULL, "FILE",
+		"reply blocks saved by `receive`; those used are removed from the file"},
+	{"payload-size", S | R | Y | P, WHOLE, AT(payload_size), MIN_PAYLOAD, SPHINX_PAYLOAD_MAX,
+		"1024", "BYTES",
+		"the network's payload size, sphinx.payload_size of its relays (reply: the "
+		"file's)"},
+	{"hops", S | P, WHOLE, AT(hops), 1, SPHINX_MAX_HOPS, "3", "N", "relays on each route"},
+	{"mean-delay-ms", S | P, REAL, AT(mean_delay_ms), 0, 10000, "50", "MS",
+		"mean of the exponential delay asked of each relay but the last"},
+	{"rate", S | Y, REAL, AT(rate), 0.01, 1e6, "1000", "PPS", "packets sent per second"},
+	{"version", S | P, WHOLE, AT(version), 258, 259, "259", "V", "Sphinx version of packets"},
+	{"max-size", S | R, SIZE, AT(max_size), 1, 0x1p38, "64M", "BYTES",
+		"largest message; K, M and G are powers of 1024"},
+	{"quiet", S | R | Y | P, FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress, no summary"},
+};
+
+enum { DEFS = sizeof(defs) / sizeof(defs[0]) };
+
+static const struct {
+	const char *name, *synopsis, *text;
+	enum client_command command;
+} commands[] = {
+	{"send", "--directory FILE --authority KEY --to IP:PORT [--in FILE]",
+		"sends a file or standard input through the mixnet", COMMAND_SEND},
+	{"receive", "--bind IP:PORT [--out FILE]", "puts together what arrives", COMMAND_RECEIVE},
+	{"reply", "--directory FILE --authority KEY --block FILE [--in FILE]",
+		"answers through saved reply blocks, without knowing to whom", COMMAND_REPLY},
+	{"ping", "--directory FILE --authority KEY [--bind IP:PORT]",
+		"sends packets through the mixnet to itself and times them", COMMAND_PING},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void overview(FILE *out)
+{
+	fprintf(out, "usage: betanet-client COMMAND [options]\n\n");
+	for (int i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].text);
+	fprintf(out,
+		"\nbetanet-client COMMAND --help lists the options of a command;\n"
+		"betanet-client --version prints %s.\n",
+		BETANET_VERSION);
+}
+
+static void help(FILE *out, int which)
+{
+	fprintf(out, "usage: betanet-client %s %s [options]\n%s\n\n", commands[which].name,
+		commands[which].synopsis, commands[which].text);
+	for (int i = 0; i < DEFS; i++) {
+		const struct option_def *d = &defs[i];
+		char left[40];
+
+		if (!(d->commands & commands[which].command))
+			continue;
+		snprintf(left, sizeof(left), "--%s %s", d->name, d->arg ? d->arg : "");
+		fprintf(out, "  %-28s %s%s%s%s\n", left, d->help, d->initial ? " [" : "",
+			d->initial ? d->initial : "", d->initial ? "]" : "");
+	}
+	fprintf(out, "\nexit status: 0 done, 1 not or not wholly done, 2 wrong use\n");
+}
+
+static int bad_value(const struct option_def *d, const char *value, struct error *err)
+{
+	if (d->kind == ADDRESS)
+		return error_set(err, EINVAL,
+			"--%s %s: not an address; write 192.0.2.1:9000 or [2001:db8::1]:9000",
+			d->name, value);
+	return error_set(err, EINVAL, "--%s %s: %s from %.10g to %.10g is allowed", d->name, value,
+		d->kind == REAL ? "a number" : "a whole number", d->min, d->max);
+}
+
+static int set_number(
+	struct settings *s, const struct option_def *d, const char *value, struct error *err)
+{
+	char *field = (char *)s + d->offset, *end;
+	double real;
+	uint64_t whole;
+
+	errno = 0;
+	if (d->kind == REAL) {
+		real = strtod(value, &end);
+		if (end == value || *end || !isfinite(real) || real < d->min || real > d->max)
+			return bad_value(d, value, err);
+		memcpy(field, &real, sizeof(real));
+		return 0;
+	}
+	whole = strtoull(value, &end, 10);
+	if (end == value || errno || value[0] < '0' || value[0] > '9')
+		return bad_value(d, value, err);
+	if (d->kind == SIZE && *end) {
+		const char *unit = strchr("KMG", *end);
+		unsigned shift = unit ? 10 * (unsigned)(unit - "KMG" + 1) : 0;
+
+		if (!unit || end[1] || whole > (UINT64_MAX >> shift))
+			return bad_value(d, value, err);
+		whole <<= shift;
+	} else if (*end) {
+		return bad_value(d, value, err);
+	}
+	if ((double)whole < d->min || (double)whole > d->max)
+		return bad_value(d, value, err);
+	memcpy(field, &whole, sizeof(whole));
+	return 0;
+}
+
+static int set_option(
+	struct settings *s, const struct option_def *d, const char *value, struct error *err)
+{
+	char *field = (char *)s + d->offset;
+	const bool yes = true;
+
+	switch (d->kind) {
+	case FLAG:
+		memcpy(field, &yes, sizeof(yes));
+		return 0;
+	case TEXT:
+		memcpy(field, &value, sizeof(value));
+		return 0;
+	case ADDRESS:
+		return endpoint_parse((struct endpoint *)(void *)field, value) < 0
+			       ? bad_value(d, value, err)
+			       : 0;
+	default:
+		return set_number(s, d, value, err);
+	}
+}
+
+static const struct option_def *find_option(const char *name, size_t len)
+{
+	for (int i = 0; i < DEFS; i++)
+		if (strlen(defs[i].name) == len && memcmp(defs[i].name, name, len) == 0)
+			return &defs[i];
+	return NULL;
+}
+
+/* "--name value", "--name=value" or a bare "--flag". */
+static int parse_option(
+	struct settings *s, int which, int argc, char **argv, int *i, struct error *err)
+{
+	const char *arg = argv[*i], *value = NULL, *equals;
+	const struct option_def *d;
+
+	if (strncmp(arg, "--", 2) != 0)
+		return error_set(err, EINVAL,
+			"%s: not an option; all arguments of %s are options "
+			"(betanet-client %s --help)",
+			arg, commands[which].name, commands[which].name);
+	equals = strchr(arg, '=');
+	d = find_option(arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2));
+	if (!d)
+		return error_set(err, EINVAL, "%s: unknown option (betanet-client %s --help)", arg,
+			commands[which].name);
+	if (!(d->commands & commands[which].command))
+		return error_set(
+			err, EINVAL, "--%s is no option of %s", d->name, commands[which].name);
+	if (d->kind == FLAG && equals)
+		return error_set(err, EINVAL, "--%s takes no value", d->name);
+	if (equals)
+		value = equals + 1;
+	else if (d->kind != FLAG && *i + 1 < argc)
+		value = argv[++*i];
+	if (d->kind != FLAG && !value)
+		return error_set(
+			err, EINVAL, "--%s needs a value: --%s %s", d->name, d->name, d->arg);
+	return set_option(s, d, value, err);
+}
+
+static int missing(const char *option, const char *why, struct error *err)
+{
+	return error_set(err, EINVAL, "%s is missing: %s", option, why);
+}
+
+/* What the table cannot say: which options need each other. */
+static int check(const struct settings *s, struct error *err)
+{
+	bool receive = s->command == COMMAND_RECEIVE;
+
+	if (!receive && !s->directory)
+		return missing("--directory FILE", "the network's signed directory", err);
+	if (s->directory && !s->authority)
+		return missing("--authority HEX|FILE",
+			"the public key that must have signed the directory", err);
+	if (s->authority && !s->directory)
+		return missing("--directory FILE", "--authority is for checking it", err);
+	if (receive && s->bind.family == 0)
+		return missing("--bind IP:PORT", "the address that senders name with --to", err);
+	if (s->command == COMMAND_SEND && s->to.family == 0)
+		return missing("--to IP:PORT", "where the last relay delivers", err);
+	if (s->command == COMMAND_SEND && s->to.port == 0)
+		return error_set(err, EINVAL, "--to: port 0 cannot be delivered to");
+	if (s->command == COMMAND_REPLY && !s->block)
+		return missing("--block FILE", "reply blocks that `receive` saved", err);
+	if (s->reply_blocks > 0 && s->wait <= 0)
+		return missing("--wait S",
+			"the secrets that open a reply live only as long as this program", err);
+	if (s->wait > 0 && s->reply_blocks == 0)
+		return missing("--reply-blocks N", "without reply blocks nobody can reply", err);
+	return 0;
+}
+
+static void set_defaults(struct settings *s)
+{
+	for (int i = 0; i < DEFS; i++)
+		if (defs[i].initial)
+			(void)set_option(s, &defs[i], defs[i].initial, NULL);
+	s->count = s->command == COMMAND_PING ? 5 : 1;
+	s->timeout = s->command == COMMAND_PING ? 10 : 60;
+	/* the blocks' file says it; given, it must say the same */
+	if (s->command == COMMAND_REPLY)
+		s->payload_size = 0;
+}
+
+int settings_parse(struct settings *s, int argc, char **argv, FILE *out, struct error *err)
+{
+	int which = 0;
+
+	memset(s, 0, sizeof(*s));
+	if (argc < 2)
+		return error_set(err, EINVAL,
+			"a command is missing: send, receive, reply or ping "
+			"(betanet-client --help)");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+		strcmp(argv[1], "help") == 0) {
+		overview(out);
+		return 1;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		fprintf(out, "betanet-client %s\n", BETANET_VERSION);
+		return 1;
+	}
+	while (which < COMMANDS && strcmp(argv[1], commands[which].name) != 0)
+		which++;
+	if (which == COMMANDS)
+		return error_set(
+			err, EINVAL, "%s: unknown command; send, receive, reply or ping", argv[1]);
+	s->command = commands[which].command;
+	set_defaults(s);
+	for (int i = 2; i < argc; i++) {
+		int r;
+
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			help(out, which);
+			return 1;
+		}
+		r = parse_option(s, which, argc, argv, &i, err);
+		if (r < 0)
+			return r;
+	}
+	return check(s, err);
+}
