@@ -2,11 +2,11 @@
 #include "route.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 /* How often a route is drawn again when two hops share no address family. */
 enum { MAX_DRAWS = 256 };
@@ -58,6 +58,20 @@ static bool connect_hops(
 	return true;
 }
 
+static int stale(const struct directory *d, uint64_t now, struct error *err)
+{
+	const time_t at[3] = {(time_t)d->valid_from, (time_t)d->valid_until, (time_t)now};
+	char text[3][32];
+	struct tm tm;
+
+	for (int i = 0; i < 3; i++)
+		strftime(text[i], sizeof(text[i]), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at[i], &tm));
+	return error_set(err, ESTALE,
+		"the directory is valid from %s until %s, and this host's clock says %s: fetch the "
+		"network's current directory, or set the clock",
+		text[0], text[1], text[2]);
+}
+
 int route_draw(const struct route_params *p, const struct endpoint *destination,
 	uint8_t entry_family, struct route *r, struct error *err)
 {
@@ -66,11 +80,7 @@ int route_draw(const struct route_params *p, const struct endpoint *destination,
 	int rc;
 
 	if (p->now != 0 && (p->now < d->valid_from || p->now >= d->valid_until))
-		return error_set(err, ESTALE,
-			"the directory is not valid any more (valid_until %" PRIu64
-			", it is now %" PRIu64
-			" seconds since 1970): fetch the network's current directory",
-			d->valid_until, p->now);
+		return stale(d, p->now, err);
 	if (p->hops < 1 || p->hops > d->layers || p->hops > SPHINX_MAX_HOPS)
 		return error_set(err, EINVAL,
 			"--hops %u: the directory has %u layer%s, so 1 to %u are possible", p->hops,
