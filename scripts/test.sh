@@ -2,7 +2,7 @@
 # Builds and runs every test, with progress; ends with `N passed, N failed, N skipped`.
 # A test program prints cmocka's lines or ends with `N passed, N failed[, N skipped]`.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 build=${BUILD:-build}
 passed=0 failed=0 skipped=0
 logs=$build/logs

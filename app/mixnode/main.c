@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* betanet-mixnode: the relay. Parses the command line, starts EAL and the pipeline, and is its
+ * control lcore. */
+#include "relay.h"
+#include "core/drop.h"
+#include "core/secmem.h"
+#include "core/version.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { EXIT_USAGE = 2 };
+
+struct options {
+	const char *config;
+	bool check;
+	unsigned stats_period_s;
+};
+
+static volatile sig_atomic_t stop_signal, reload_signal;
+
+static void on_signal(int sig)
+{
+	if (sig == SIGHUP)
+		reload_signal = 1;
+	else
+		stop_signal = sig;
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: betanet-mixnode [EAL options] -- --config FILE [options]\n"
+	      "\n"
+	      "  --config FILE       the relay's config (libconfig; --help-config lists every "
+	      "key)\n"
+	      "  --check-config      print the effective config and the pool arithmetic, then "
+	      "stop; needs no EAL\n"
+	      "  --stats-period S    print a line of counters every S seconds (0: never, the "
+	      "default)\n"
+	      "  --help-config       every key with its type, range, default and meaning\n"
+	      "  --version, --help\n"
+	      "\n"
+	      "EAL needs one lcore more than pipeline.workers, and the ports: for example\n"
+	      "  betanet-mixnode -l 0-2 -a 0000:01:00.0 -- --config /etc/betanet/mixnode.conf\n"
+	      "  betanet-mixnode --no-huge -m 256 --lcores '0@(0-1),1@(0-1)' --vdev "
+	      "net_af_packet0,iface=eth0 -- --config lab.conf\n"
+	      "SIGINT and SIGTERM drain the parked packets for at most pipeline.drain_ms and stop; "
+	      "SIGHUP reads the directory again.\n",
+		out);
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longopts[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, 'k'},
+		{"stats-period", required_argument, NULL, 's'},
+		{"help-config", no_argument, NULL, 'H'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{0},
+	};
+	int opt;
+
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "c:h", longopts, NULL)) != -1) {
+		char *end;
+		unsigned long n;
+
+		switch (opt) {
+		case 'c':
+			o->config = optarg;
+			break;
+		case 'k':
+			o->check = true;
+			break;
+		case 's':
+			n = strtoul(optarg, &end, 10);
+			if (end == optarg || *end || n > 86400) {
+				fprintf(stderr,
+					"--stats-period %s: allowed is 0 to 86400 seconds\n",
+					optarg);
+				return EXIT_USAGE;
+			}
+			o->stats_period_s = (unsigned)n;
+			break;
+		case 'H':
+			config_describe(stdout);
+			exit(0);
+		case 'h':
+			usage(stdout);
+			exit(0);
+		case 'v':
+			puts("betanet-mixnode " BETANET_VERSION);
+			exit(0);
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "betanet-mixnode: unexpected argument '%s'\n", argv[optind]);
+		return EXIT_USAGE;
+	}
+	if (!o->config) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+/* The relay's own options stand behind `--`; without `--` there are no EAL options. */
+static int split_arguments(int argc, char **argv, struct options *o, int *eal_argc)
+{
+	int at = 1;
+
+	while (at < argc && strcmp(argv[at], "--") != 0)
+		at++;
+	if (at == argc) {
+		*eal_argc = 1;
+		return parse_options(argc, argv, o);
+	}
+	*eal_argc = at;
+	argv[at] = argv[0];
+	return parse_options(argc - at, argv + at, o);
+}
+
+/* ---- the control lcore's loop
+ * -------------------------------------------------------------------------------- */
+
+static void print_line(const struct betanet *b)
+{
+	struct betanet_stats s;
+
+	betanet_stats_get(b, &s);
+	printf("rx %" PRIu64 "  processed %" PRIu64 "  forwarded %" PRIu64 "  delivered %" PRIu64
+	       "  dropped %" PRIu64 "  parked %" PRIu64 "  mean processing %.3f ms\n",
+		s.rx, s.processed, s.forwarded, s.delivered, s.dropped, s.parked,
+		s.mean_processing_ns / 1e6);
+	fflush(stdout);
+}
+
+/* performance.max_avg_latency_ms: said once when it is passed, and once when it is kept again. */
+static void watch_latency(const struct betanet *b, const struct config *c, bool *late)
+{
+	struct betanet_stats s;
+	bool now;
+
+	betanet_stats_get(b, &s);
+	now = s.mean_processing_ns / 1e6 > c->performance.max_avg_latency_ms;
+	if (now != *late)
+		fprintf(stderr,
+			"%s: mean processing latency %.3f ms is %s performance.max_avg_latency_ms "
+			"= %.3f\n",
+			c->node.name, s.mean_processing_ns / 1e6, now ? "above" : "again within",
+			c->performance.max_avg_latency_ms);
+	*late = now;
+}
+
+static void reload(struct betanet *b, const struct config *c)
+{
+	struct error err;
+
+	reload_signal = 0;
+	if (relay_reload(c, b, &err) < 0)
+		fprintf(stderr, "%s: the directory was not replaced: %s\n", c->node.name, err.msg);
+	else
+		fprintf(stderr, "%s: directory %s read again\n", c->node.name, c->directory.file);
+}
+
+static void control_loop(struct betanet *b, const struct config *c, const struct options *o)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	time_t last = time(NULL), last_print = last;
+	bool late = false;
+
+	while (!stop_signal) {
+		time_t now = time(NULL);
+
+		if (betanet_poll(b) == 0)
+			nanosleep(&nap, NULL);
+		if (reload_signal)
+			reload(b, c);
+		if (now != last)
+			watch_latency(b, c, &late);
+		last = now;
+		if (o->stats_period_s && now - last_print >= (time_t)o->stats_period_s) {
+			print_line(b);
+			last_print = now;
+		}
+	}
+}
+
+static void print_summary(
+	const struct betanet *b, const struct config *c, const struct betanet_stop_report *r)
+{
+	struct betanet_stats s;
+
+	betanet_stats_get(b, &s);
+	printf("%s: stopped after %.1f s by signal %d\n", c->node.name, s.uptime_s,
+		(int)stop_signal);
+	print_line(b);
+	for (unsigned i = 1; i < betanet_drop_count(); i++)
+		if (s.drops[i])
+			printf("  dropped %-20s %10" PRIu64 "  %s\n", betanet_drop_name(i),
+				s.drops[i], drop_text((enum drop_reason)i));
+	printf("drain: %" PRIu64 " packets left in their time, %" PRIu64
+	       " dropped at the deadline of %u ms, %.3f s\n",
+		r->flushed, r->dropped, c->pipeline.drain_ms, r->seconds);
+	printf("pool: %u of %u buffers free%s\n", r->pool_free, r->pool_size,
+		r->pool_free == r->pool_size ? " (full again)" : " (buffers are missing)");
+	fflush(stdout);
+}
+
+static int run(const struct config *c, const struct options *o)
+{
+	struct betanet_stop_report report;
+	struct betanet *b;
+	struct error err;
+	int r = relay_create(c, &b, &err);
+
+	if (r == 0 && (r = betanet_start(b, err.msg)) < 0)
+		betanet_destroy(b);
+	if (r < 0) {
+		fprintf(stderr, "betanet-mixnode: %s\n", err.msg);
+		return EXIT_FAILURE;
+	}
+	if (strcmp(c->replay.file, "none") == 0)
+		fprintf(stderr,
+			"%s: replay.file = \"none\": after a restart with the same Sphinx key, "
+			"packets sent before it are "
+			"accepted again\n",
+			c->node.name);
+	printf("%s: running, %u worker%s\n", c->node.name, c->pipeline.workers,
+		c->pipeline.workers == 1 ? "" : "s");
+	fflush(stdout);
+	control_loop(b, c, o);
+	r = betanet_stop(b, c->pipeline.drain_ms, &report);
+	print_summary(b, c, &report);
+	betanet_destroy(b);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int install_signals(void)
+{
+	const struct sigaction sa = {.sa_handler = on_signal};
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigaction(signals[i], &sa, NULL) < 0)
+			return -errno;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {0};
+	struct config *c = calloc(1, sizeof(*c));
+	struct error err;
+	int eal_argc, r = split_arguments(argc, argv, &o, &eal_argc);
+
+	if (r != 0 || !c)
+		return r ? r : EXIT_FAILURE;
+	if (secmem_init(&err) < 0 || config_load(o.config, c, &err) < 0) {
+		fprintf(stderr, "betanet-mixnode: %s\n", err.msg);
+		free(c);
+		return EXIT_FAILURE;
+	}
+	if (o.check) {
+		r = relay_check(c, stdout, &err);
+		if (r < 0)
+			fprintf(stderr, "betanet-mixnode: %s\n", err.msg);
+		free(c);
+		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	if (install_signals() < 0 || rte_eal_init(eal_argc, argv) < 0) {
+		fprintf(stderr, "betanet-mixnode: EAL did not start: %s\n",
+			rte_strerror(rte_errno));
+		free(c);
+		return EXIT_FAILURE;
+	}
+	r = run(c, &o);
+	rte_eal_cleanup();
+	free(c);
+	return r;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BETANET_LINK_LINK_H
+#define BETANET_LINK_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/drop.h"
+#include "sphinx/address.h"
+
+/*
+ * Ethernet, IPv4, IPv6 and UDP around a mix packet, on plain bytes: nothing here touches a port or
+ * needs EAL. Ethernet II without VLAN tags (a NIC or switch strips them), RFC 791, RFC 8200, RFC
+ * 768.
+ */
+enum {
+	LINK_MAC_SIZE = 6,
+	LINK_HEADER4 = 14 + 20 + 8, /* Ethernet + IPv4 + UDP */
+	LINK_HEADER6 = 14 + 40 + 8,
+	LINK_HEADER_MAX = LINK_HEADER6,
+	LINK_HOP_LIMIT =
+		64, /* TTL of everything that a relay sends: constant, so that it tells nothing */
+};
+
+/* What one port answers for. Immutable while workers run. */
+struct link_host {
+	uint8_t mac[LINK_MAC_SIZE];
+	uint16_t udp_port; /* host byte order */
+	bool has_ipv4, has_ipv6;
+	uint8_t ipv4[4];
+	uint8_t ipv6[16];
+	uint8_t link_local[16]; /* fe80:: with the EUI-64 of the MAC; valid with has_ipv6 */
+};
+
+/* Fills link_local from mac (RFC 4291, appendix A). */
+void link_host_derive(struct link_host *h);
+
+/* ---- parse: worker
+ * -------------------------------------------------------------------------------- */
+
+enum link_kind {
+	LINK_MIX,     /* UDP to our port: offset and len are those of its payload */
+	LINK_CONTROL, /* ARP, ICMP echo, ND: for the control lcore, whole */
+};
+
+struct link_view {
+	enum link_kind kind;
+	uint32_t offset, len; /* bytes within the frame */
+};
+
+/*
+ * Looks at one received frame of `len` contiguous bytes. DROP_NONE with *v set, or the reason to
+ * drop it. Every field is checked against `len` before it is read. The UDP checksum is not verified
+ * here: gamma authenticates the header, LIONESS the payload, and virtual ports deliver unfinished
+ * checksums.
+ */
+enum drop_reason link_parse(
+	const struct link_host *h, const uint8_t *frame, size_t len, struct link_view *v);
+
+/* ---- headers: worker
+ * ------------------------------------------------------------------------------- */
+
+/* Ready-made headers towards one neighbour, all constant fields filled in. */
+struct link_template {
+	uint8_t bytes[LINK_HEADER_MAX];
+	uint8_t len;    /* LINK_HEADER4 or LINK_HEADER6 */
+	uint8_t family; /* 4 or 6 */
+};
+
+/* src and dst are of one family. DF set, IP-ID zero, DSCP zero, TTL constant. */
+void link_template_make(struct link_template *t, const uint8_t src_mac[LINK_MAC_SIZE],
+	const uint8_t dst_mac[LINK_MAC_SIZE], const struct endpoint *src,
+	const struct endpoint *dst);
+
+/* Writes t->len bytes of headers to `out`; the payload of `payload_len` bytes follows directly
+ * behind. With `offload` the NIC computes the checksums: only the pseudo-header sum is left in
+ * place. */
+void link_template_write(
+	const struct link_template *t, uint8_t *out, size_t payload_len, bool offload);
+
+/* ---- ARP, ND, ICMP: control lcore
+ * ------------------------------------------------------------------- */
+
+/* What a frame told about a neighbour, to be believed only if it was asked for. */
+struct link_learned {
+	uint8_t family; /* 0: nothing */
+	uint8_t ip[16];
+	uint8_t mac[LINK_MAC_SIZE];
+};
+
+/*
+ * Answers ARP requests (RFC 826), neighbour solicitations (RFC 4861) and echo requests (RFC 792,
+ * RFC 4443) for this host into reply[cap]; takes ARP replies and neighbour advertisements into
+ * *learned. Returns the reply's length in bytes, 0 when there is none; malformed frames get
+ * silence.
+ */
+size_t link_respond(const struct link_host *h, const uint8_t *frame, size_t len, uint8_t *reply,
+	size_t cap, struct link_learned *learned);
+
+enum { LINK_SOLICIT_MAX = 14 + 40 + 32 };
+
+/* Writes an ARP request or a neighbour solicitation for `ip` into `out`; returns its length, 0 when
+ * the host has no address of that family. */
+size_t link_solicit(
+	const struct link_host *h, const struct endpoint *ip, uint8_t out[LINK_SOLICIT_MAX]);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stages of a received burst, in the order in which a packet meets them. Each is one function
+ * over one burst; none locks, allocates, logs or makes a system call.
+ */
+#include "pipeline/pipeline.h"
+#include "sphinx/frame.h"
+
+#include <rte_cycles.h>
+#include <rte_prefetch.h>
+#include <sodium.h>
+
+void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT])
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->reason[i] != DROP_NONE) {
+			drops[b->reason[i]]++;
+			b->drop[b->dropped++] = b->m[i];
+			continue;
+		}
+		if (kept != i) {
+			b->m[kept] = b->m[i];
+			b->packet[kept] = b->packet[i];
+			b->hop[kept] = b->hop[i];
+			b->fingerprint[kept] = b->fingerprint[i];
+			b->reason[kept] = DROP_NONE;
+		}
+		kept++;
+	}
+	b->n = kept;
+}
+
+void burst_free_drops(struct burst *b)
+{
+	if (b->dropped)
+		rte_pktmbuf_free_bulk(b->drop, b->dropped);
+	b->dropped = 0;
+}
+
+/* ---- parse: Ethernet, IP, UDP, frame
+ * ---------------------------------------------------------------- */
+
+static enum drop_reason parse_one(
+	const struct betanet *b, struct rte_mbuf *m, struct link_view *v, uint8_t **packet)
+{
+	const struct port *p = NULL;
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	enum drop_reason why;
+
+	for (unsigned i = 0; i < b->port_count; i++)
+		if (b->ports[i].id == m->port)
+			p = &b->ports[i];
+	if (!p || m->nb_segs != 1)
+		return DROP_bad_length;
+	if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD ||
+		(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD)
+		return DROP_bad_ip_checksum;
+	why = link_parse(&p->host, frame, m->data_len, v);
+	if (why != DROP_NONE || v->kind == LINK_CONTROL)
+		return why;
+	if (v->len != FRAME_SIZE + b->packet_size)
+		return DROP_bad_length;
+	if (frame_check(frame + v->offset, b->cfg.payload_size) != 0)
+		return DROP_bad_frame;
+	/* what is left in the mbuf is the Sphinx packet; the headers' bytes become headroom for the
+	 * next ones */
+	rte_pktmbuf_adj(m, (uint16_t)(v->offset + FRAME_SIZE));
+	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - b->packet_size));
+	*packet = rte_pktmbuf_mtod(m, uint8_t *);
+	return DROP_NONE;
+}
+
+void stage_parse(struct worker *w, struct burst *b)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < b->n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(b->m[i], void *));
+	for (unsigned i = 0; i < b->n; i++) {
+		struct link_view v = {.kind = LINK_MIX};
+		enum drop_reason why = parse_one(w->b, b->m[i], &v, &b->packet[i]);
+
+		if (why == DROP_NONE && v.kind == LINK_CONTROL) {
+			if (rte_ring_mp_enqueue(w->b->control_rx, b->m[i]) == 0) {
+				w->stats.control++;
+				continue;
+			}
+			why = DROP_control_full;
+		}
+		b->m[kept] = b->m[i];
+		b->packet[kept] = b->packet[i];
+		b->reason[kept++] = why;
+	}
+	b->n = kept;
+	burst_settle(b, w->stats.drops);
+}
+
+/* ---- open: shared secret, key derivation, MAC
+ * ---------------------------------------------------------- */
+
+static const enum drop_reason reason_of_status[] = {
+	[SPHINX_ok] = DROP_NONE,
+	[SPHINX_bad_length] = DROP_bad_length,
+	[SPHINX_bad_point] = DROP_bad_point,
+	[SPHINX_bad_mac] = DROP_bad_mac,
+	[SPHINX_bad_routing_flag] = DROP_bad_routing_flag,
+	[SPHINX_unsupported_version] = DROP_unsupported_version,
+	[SPHINX_bad_payload] = DROP_bad_payload,
+};
+
+void stage_open(struct worker *w, struct burst *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		enum sphinx_status s = sphinx_unwrap_open(w->crypto, w->b->sphinx_secret,
+			b->packet[i], w->b->packet_size, &w->secrets[i]);
+
+		b->reason[i] = reason_of_status[s];
+	}
+}
+
+/* ---- replay: only packets whose MAC holds are remembered
+ * ---------------------------------------------- */
+
+void stage_replay(struct worker *w, struct burst *b)
+{
+	struct replay *table = w->b->replay;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		if (!burst_live(b, i))
+			continue;
+		b->fingerprint[i] =
+			replay_fingerprint(table, w->secrets[i].expanded + SPHINX_OFF_TAG);
+		replay_prefetch(table, b->fingerprint[i]);
+	}
+	for (unsigned i = 0; i < b->n; i++) {
+		if (!burst_live(b, i))
+			continue;
+		switch (replay_check_and_set(table, b->fingerprint[i])) {
+		case REPLAY_NEW:
+			continue;
+		case REPLAY_SEEN:
+			b->reason[i] = DROP_replay;
+			break;
+		case REPLAY_FULL:
+			b->reason[i] = DROP_replay_full;
+			break;
+		}
+		sodium_memzero(&w->secrets[i], sizeof(w->secrets[i]));
+	}
+}
+
+/* ---- finish: header, next alpha, payload; in place
+ * ---------------------------------------------------- */
+
+void stage_finish(struct worker *w, struct burst *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		enum sphinx_status s;
+
+		if (!burst_live(b, i))
+			continue;
+		s = sphinx_unwrap_finish(
+			w->crypto, b->packet[i], w->b->packet_size, &w->secrets[i], &b->hop[i]);
+		b->reason[i] = reason_of_status[s];
+	}
+	burst_settle(b, w->stats.drops);
+	w->stats.processed += b->n;
+}
+
+/* ---- route: next hop in the directory, or destination of a final packet
+ * --------------------------------- */
+
+static enum drop_reason route_forward(const struct betanet *b, const struct snapshot *s,
+	const struct endpoint *to, struct packet_meta *meta)
+{
+	uint8_t key[KEY_SIZE];
+	int32_t hop;
+
+	if (!s->has_directory)
+		return b->port_count ? DROP_unknown_next_hop : DROP_NONE;
+	if (s->expired)
+		return DROP_directory_expired;
+	address_key(key, to);
+	hop = rte_hash_lookup(s->hop_index, key);
+	if (hop < 0)
+		return DROP_unknown_next_hop;
+	meta->hop = (uint32_t)hop;
+	meta->hops_generation = s->hops_generation;
+	return b->port_count == 0 || s->hops[hop].reachable ? DROP_NONE : DROP_no_route;
+}
+
+/* What is delivered: the message, or, for a version 260 reply that only its maker can read,
+ * identifier ‖ payload. Trims the mbuf to it. */
+static enum drop_reason deliver_message(
+	const struct betanet *b, struct rte_mbuf *m, uint8_t *packet, const struct sphinx_hop *hop)
+{
+	const uint8_t *message;
+	size_t len, offset;
+
+	if (sphinx_payload_message(packet + SPHINX_HEADER_SIZE, b->cfg.payload_size, &message,
+		    &len) == SPHINX_ok) {
+		offset = (size_t)(message - packet);
+	} else if (hop->version == SPHINX_V260) {
+		offset = SPHINX_HEADER_SIZE - SPHINX_IDENTIFIER_SIZE;
+		memcpy(packet + offset, hop->identifier, SPHINX_IDENTIFIER_SIZE);
+		len = SPHINX_IDENTIFIER_SIZE + b->cfg.payload_size;
+	} else {
+		return DROP_bad_payload;
+	}
+	rte_pktmbuf_adj(m, (uint16_t)offset);
+	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len));
+	return DROP_NONE;
+}
+
+static enum drop_reason route_final(const struct betanet *b, const struct endpoint *to,
+	struct rte_mbuf *m, uint8_t *packet, const struct sphinx_hop *hop)
+{
+	struct endpoint via;
+	bool allowed = b->port_count == 0;
+
+	if (b->cfg.role != BETANET_EXIT)
+		return DROP_not_exit;
+	for (unsigned i = 0; i < b->exit_allow_count && !allowed; i++)
+		allowed = cidr_contains(&b->exit_allow[i], to);
+	if (!allowed || (b->port_count && to->port == 0))
+		return DROP_exit_denied;
+	if (b->port_count && port_route(b, to, &via) < 0)
+		return DROP_no_route;
+	return deliver_message(b, m, packet, hop);
+}
+
+static enum drop_reason route_one(const struct betanet *b, const struct snapshot *s,
+	struct rte_mbuf *m, uint8_t *packet, const struct sphinx_hop *hop)
+{
+	struct packet_meta *meta = packet_meta(m);
+	struct endpoint to;
+
+	meta->flag = hop->flag;
+	meta->retries = 0;
+	meta->hops_generation = 0;
+	memcpy(meta->address, hop->address, sizeof(meta->address));
+	memcpy(meta->identifier, hop->identifier, sizeof(meta->identifier));
+	/* an embedding program without ports may use destinations of its own kind */
+	if (address_decode(hop->address, &to) != SPHINX_ok) {
+		bool opaque = b->port_count == 0 && hop->flag == SPHINX_FLAG_FINAL;
+
+		if (!opaque)
+			return DROP_bad_address;
+		memset(&to, 0, sizeof(to));
+	}
+	return hop->flag == SPHINX_FLAG_FORWARD ? route_forward(b, s, &to, meta)
+						: route_final(b, &to, m, packet, hop);
+}
+
+void stage_route(struct worker *w, struct burst *b, const struct snapshot *s)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		b->reason[i] = route_one(w->b, s, b->m[i], b->packet[i], &b->hop[i]);
+	burst_settle(b, w->stats.drops);
+}
+
+/* ---- delay: into the wheel
+ * ------------------------------------------------------------------------------ */
+
+/* The sender's delay, within the floor and the cap; a final packet has none. */
+static uint64_t sender_delay(const struct sphinx_hop *hop)
+{
+	if (hop->flag == SPHINX_FLAG_FINAL)
+		return 0;
+	if (hop->delay_ns < DELAY_MIN_NS)
+		return DELAY_MIN_NS;
+	return hop->delay_ns < DELAY_MAX_NS ? hop->delay_ns : DELAY_MAX_NS;
+}
+
+static uint64_t ns_to_cycles(const struct betanet *b, uint64_t ns)
+{
+	return (uint64_t)((unsigned __int128)ns * b->hz / 1000000000u);
+}
+
+void stage_delay(struct worker *w, struct burst *b)
+{
+	uint64_t now = rte_rdtsc();
+
+	for (unsigned i = 0; i < b->n; i++) {
+		struct packet_meta *meta = packet_meta(b->m[i]);
+
+		meta->delay_ns = sender_delay(&b->hop[i]);
+		meta->due = meta->arrival + ns_to_cycles(w->b, meta->delay_ns);
+		meta->parked = now;
+		/* the fingerprint is a keyed PRF of the tag: an order inside a tick that nobody
+		 * outside can tell */
+		if (wheel_insert(w->wheel, b->m[i], meta->due, b->fingerprint[i]) != 0)
+			b->reason[i] = DROP_wheel_full;
+	}
+	burst_settle(b, w->stats.drops);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What DPDK's telemetry socket says of the pipeline. Callbacks run in EAL's telemetry thread and
+ * only read. */
+#include "core/dpdk_compat.h"
+#include "core/version.h"
+#include "pipeline/pipeline.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A callback may run while the pipeline is destroyed: it holds the lock, and so does
+ * telemetry_attach. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct betanet *shown;
+
+void telemetry_attach(struct betanet *b)
+{
+	pthread_mutex_lock(&lock);
+	shown = b;
+	pthread_mutex_unlock(&lock);
+}
+
+static const char *state_name(int state)
+{
+	static const char *const names[] = {
+		[LCORE_BOOT] = "boot",
+		[LCORE_RUN] = "run",
+		[LCORE_DRAIN] = "drain",
+		[LCORE_HALT] = "halt",
+		[LCORE_FAIL] = "fail",
+	};
+
+	return names[state];
+}
+
+/* rte_tel has no floating point: times are whole ns, ratios have their unit in the name. */
+static int show_info(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	static const char *const roles[] = {"entry", "middle", "exit"};
+
+	(void)params;
+	rte_tel_data_add_dict_string(d, "version", BETANET_VERSION);
+	rte_tel_data_add_dict_string(d, "name", b->name);
+	rte_tel_data_add_dict_string(d, "type", roles[b->cfg.role]);
+	rte_tel_data_add_dict_string(d, "state", state_name(atomic_load(&b->state)));
+	rte_tel_data_add_dict_int(d, "workers", (int)b->cfg.workers);
+	rte_tel_data_add_dict_int(d, "batch_size", (int)b->cfg.batch_size);
+	rte_tel_data_add_dict_int(d, "payload_size", (int)b->cfg.payload_size);
+	rte_tel_data_add_dict_int(d, "ports", (int)b->port_count);
+	compat_tel_add_dict_u64(d, "pool_size", b->pool->size);
+	compat_tel_add_dict_u64(d, "replay_capacity", replay_capacity(b->replay));
+	compat_tel_add_dict_u64(d, "tsc_hz", b->hz);
+	return 0;
+}
+
+static int show_stats(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	struct betanet_stats s;
+
+	(void)params;
+	betanet_stats_get(b, &s);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{"rx", s.rx},
+		{"rx_bytes", s.rx_bytes},
+		{"processed", s.processed},
+		{"forwarded", s.forwarded},
+		{"delivered", s.delivered},
+		{"tx", s.tx},
+		{"tx_bytes", s.tx_bytes},
+		{"control", s.control},
+		{"dropped", s.dropped},
+		{"rx_missed", s.rx_missed},
+		{"rx_no_buffer", s.rx_no_buffer},
+		{"parked", s.parked},
+		{"queued", s.queued},
+		{"mean_processing_ns", (uint64_t)s.mean_processing_ns},
+		{"mean_batch_x100", (uint64_t)(s.mean_batch * 100)},
+		{"throughput_pps", (uint64_t)s.throughput_pps},
+		{"uptime_s", (uint64_t)s.uptime_s},
+		{"pool_size", s.pool_size},
+		{"pool_free", s.pool_free},
+		{"replay_tags", s.replay_tags},
+		{"replay_capacity", s.replay_capacity},
+	};
+	for (unsigned i = 0; i < RTE_DIM(rows); i++)
+		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
+	return 0;
+}
+
+static int show_drops(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	struct betanet_stats s;
+
+	(void)params;
+	betanet_stats_get(b, &s);
+	for (unsigned i = 1; i < DROP_COUNT; i++)
+		compat_tel_add_dict_u64(d, drop_name((enum drop_reason)i), s.drops[i]);
+	return 0;
+}
+
+static int add_lateness(const struct lcore_stats *s, struct rte_tel_data *d)
+{
+	struct rte_tel_data *a = rte_tel_data_alloc();
+
+	if (!a)
+		return -ENOMEM;
+	rte_tel_data_start_array(a, COMPAT_TEL_U64_VAL);
+	for (unsigned i = 0; i < BETANET_HISTOGRAM_BUCKETS; i++)
+		compat_tel_add_array_u64(a, s->lateness[i]);
+	return rte_tel_data_add_dict_container(d, "lateness_log2_ns", a, 0);
+}
+
+static int show_lcore(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	char *end = NULL;
+	unsigned long id = params ? strtoul(params, &end, 10) : 0;
+	const struct worker *w;
+	const struct lcore_stats *s;
+
+	if (params && (end == params || *end))
+		return -EINVAL;
+	if (id >= b->cfg.workers)
+		return -EINVAL;
+	w = &b->workers[id];
+	s = &w->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{"worker", id},
+		{"lcore", w->lcore},
+		{"rx", s->rx},
+		{"bursts", s->bursts},
+		{"processed", s->processed},
+		{"forwarded", s->forwarded},
+		{"delivered", s->delivered},
+		{"tx", s->tx},
+		{"parked", s->parked},
+		{"queued", s->queued},
+		{"loops", s->loops},
+		{"idle_loops", s->idle_loops},
+		{"busy_cycles", s->busy_cycles},
+		{"longest_loop_cycles", s->longest_loop},
+	};
+	rte_tel_data_add_dict_string(d, "state", state_name(atomic_load(&w->state)));
+	for (unsigned i = 0; i < RTE_DIM(rows); i++)
+		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
+	return add_lateness(s, d);
+}
+
+static int show(int (*fill)(const struct betanet *, const char *, struct rte_tel_data *),
+	const char *params, struct rte_tel_data *d)
+{
+	int r = -ENOENT;
+
+	rte_tel_data_start_dict(d);
+	pthread_mutex_lock(&lock);
+	if (shown)
+		r = fill(shown, params, d);
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+#define COMMAND(name)                                                                              \
+	static int on_##name(const char *cmd, const char *params, struct rte_tel_data *d)          \
+	{                                                                                          \
+		(void)cmd;                                                                         \
+		return show(show_##name, params, d);                                               \
+	}
+COMMAND(info)
+COMMAND(stats)
+COMMAND(drops)
+COMMAND(lcore)
+
+int telemetry_register(struct error *err)
+{
+	static const struct {
+		const char *path;
+		telemetry_cb fn;
+		const char *help;
+	} commands[] = {
+		{"/mix/info", on_info,
+			"What the relay is: version, name, type, state, sizes. No parameters"},
+		{"/mix/stats", on_stats,
+			"Counters of all workers and ports since the start, gauges, mean "
+			"processing time in ns. No parameters"},
+		{"/mix/drops", on_drops, "Packets dropped, by reason. No parameters"},
+		{"/mix/lcore", on_lcore,
+			"One worker's counters; lateness_log2_ns[i] counts packets that left the "
+			"wheel less than 2^i ns late. Parameter: worker, from 0"},
+	};
+	static bool done;
+
+	for (unsigned i = 0; i < RTE_DIM(commands) && !done; i++) {
+		int r = rte_telemetry_register_cmd(
+			commands[i].path, commands[i].fn, commands[i].help);
+
+		if (r < 0)
+			return error_set(err, -r, "telemetry command %s: %s", commands[i].path,
+				strerror(-r));
+	}
+	done = true;
+	return 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker lcore's loop, run to completion:
+ *
+ *     receive → parse → open → replay → finish → route → delay → (wheel)
+ *     (wheel) → due → headers → shaping queue → TX
+ *
+ * A burst is what waits at that moment on all of the worker's queues, up to batch_size: nothing
+ * waits for a burst to fill.
+ */
+#include "pipeline/pipeline.h"
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_pause.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+/* Frames of all RX queues, starting with another queue each time, so that none starves. */
+static void receive(struct worker *w, struct burst *b, unsigned max, uint64_t now)
+{
+	b->n = 0;
+	for (unsigned k = 0; k < w->rxq_count && b->n < max; k++) {
+		unsigned q = (w->next_rxq + k) % w->rxq_count;
+
+		b->n += rte_eth_rx_burst(
+			w->rxq[q].port, w->rxq[q].queue, b->m + b->n, (uint16_t)(max - b->n));
+	}
+	if (++w->next_rxq >= w->rxq_count)
+		w->next_rxq = 0;
+	for (unsigned i = 0; i < b->n; i++) {
+		w->stats.rx_bytes += b->m[i]->pkt_len;
+		packet_meta(b->m[i])->arrival = now;
+		b->reason[i] = DROP_NONE;
+	}
+	w->stats.rx += b->n;
+}
+
+/* Packets that the embedding program submitted join the burst behind parse: they have no headers.
+ */
+static void receive_submitted(struct worker *w, struct burst *b, unsigned max, uint64_t now)
+{
+	unsigned n = rte_ring_sc_dequeue_burst(w->submit, (void **)(b->m + b->n), max - b->n, NULL);
+
+	for (unsigned i = b->n; i < b->n + n; i++) {
+		b->packet[i] = rte_pktmbuf_mtod(b->m[i], uint8_t *);
+		b->reason[i] = DROP_NONE;
+		packet_meta(b->m[i])->arrival = now;
+		w->stats.rx_bytes += b->m[i]->pkt_len;
+	}
+	b->n += n;
+	w->stats.rx += n;
+}
+
+static unsigned ingress(struct worker *w, const struct snapshot *s, uint64_t now)
+{
+	struct burst *b = &w->burst;
+	unsigned n;
+
+	receive(w, b, w->b->cfg.batch_size, now);
+	n = b->n;
+	if (b->n)
+		stage_parse(w, b);
+	if (b->n < w->b->cfg.batch_size) {
+		unsigned before = b->n;
+
+		receive_submitted(w, b, w->b->cfg.batch_size, now);
+		n += b->n - before;
+	}
+	if (b->n) {
+		w->stats.bursts++;
+		stage_open(w, b);
+		stage_replay(w, b);
+		stage_finish(w, b);
+		stage_route(w, b, s);
+		stage_delay(w, b);
+	}
+	burst_free_drops(b);
+	return n;
+}
+
+/* An idle worker gives its core away until the next tick at the latest: labs with shared cores
+ * only. */
+static void idle(struct worker *w)
+{
+	const struct timespec tick = {.tv_nsec = (long)w->b->cfg.tick_us * 1000};
+
+	switch (w->b->cfg.idle) {
+	case BETANET_IDLE_SPIN:
+		break;
+	case BETANET_IDLE_PAUSE:
+		rte_pause();
+		break;
+	case BETANET_IDLE_SLEEP:
+		nanosleep(&tick, NULL);
+		break;
+	}
+}
+
+static void loop_once(struct worker *w, bool draining)
+{
+	uint64_t start = rte_rdtsc(), took;
+	const struct snapshot *s = atomic_load_explicit(&w->b->snapshot, memory_order_acquire);
+	unsigned work = 0;
+
+	if (!draining)
+		work += ingress(w, s, start);
+	work += egress_due(w, s, rte_rdtsc());
+	work += egress_transmit(w, rte_rdtsc());
+	w->stats.parked = wheel_count(w->wheel);
+	rte_rcu_qsbr_quiescent(w->b->qsbr, w->index);
+
+	w->stats.loops++;
+	took = rte_rdtsc() - start;
+	if (took > w->stats.longest_loop)
+		w->stats.longest_loop = took;
+	if (work) {
+		w->stats.busy_cycles += took;
+	} else {
+		w->stats.idle_loops++;
+		idle(w);
+	}
+}
+
+int worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct betanet *b = w->b;
+	int state;
+
+	prctl(PR_SET_TIMERSLACK, 1000); /* ns: a sleeping worker must not oversleep its tick */
+	rte_rcu_qsbr_thread_register(b->qsbr, w->index);
+	rte_rcu_qsbr_thread_online(b->qsbr, w->index);
+	while ((state = atomic_load_explicit(&b->state, memory_order_acquire)) < LCORE_HALT) {
+		atomic_store_explicit(&w->state, state, memory_order_release);
+		loop_once(w, state == LCORE_DRAIN);
+	}
+	rte_rcu_qsbr_thread_offline(b->qsbr, w->index);
+	rte_rcu_qsbr_thread_unregister(b->qsbr, w->index);
+	atomic_store_explicit(&w->state, LCORE_HALT, memory_order_release);
+	return 0;
+}
