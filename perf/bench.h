@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BETANET_PERF_BENCH_H
+#define BETANET_PERF_BENCH_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+#include <x86intrin.h>
+
+/*
+ * Timing of things beside each other: in each round every row runs once, so that a change of clock
+ * speed or a neighbour on the core meets them all; a row's figure is the median of its rounds.
+ * Cycles are those of the TSC, at its fixed rate, whatever the core's clock does.
+ */
+enum { BENCH_ROUNDS = 41 };
+
+struct bench {
+	const char *name;
+	void (*run)(void *arg); /* does the thing `times` times */
+	void *arg;
+	unsigned times;
+	double ns[BENCH_ROUNDS], cycles[BENCH_ROUNDS]; /* for one; sorted by bench_run */
+};
+
+static inline int bench_compare(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static inline double bench_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* One round before the counted ones warms caches and clock. */
+static inline void bench_run(struct bench *rows, unsigned count)
+{
+	for (int round = -1; round < BENCH_ROUNDS; round++) {
+		for (struct bench *b = rows; b < rows + count; b++) {
+			const double t = bench_seconds();
+			const uint64_t c = __rdtsc();
+
+			b->run(b->arg);
+			if (round < 0)
+				continue;
+			b->cycles[round] = (double)(__rdtsc() - c) / b->times;
+			b->ns[round] = (bench_seconds() - t) * 1e9 / b->times;
+		}
+	}
+	for (struct bench *b = rows; b < rows + count; b++) {
+		qsort(b->ns, BENCH_ROUNDS, sizeof(double), bench_compare);
+		qsort(b->cycles, BENCH_ROUNDS, sizeof(double), bench_compare);
+	}
+}
+
+static inline double bench_ns(const struct bench *b)
+{
+	return b->ns[BENCH_ROUNDS / 2];
+}
+
+static inline double bench_cycles(const struct bench *b)
+{
+	return b->cycles[BENCH_ROUNDS / 2];
+}
+
+#endif
