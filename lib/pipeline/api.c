@@ -321,7 +321,8 @@ static int deal_queues(struct betanet *b, struct error *err)
 		for (unsigned q = 0; q < port->rx_queues; q++) {
 			struct worker *w = &b->workers[(p + q) % workers];
 
-			w->rxq[w->rxq_count].port = port->id;
+			w->rxq[w->rxq_count].port = port;
+			w->rxq[w->rxq_count].index = (uint16_t)p;
 			w->rxq[w->rxq_count++].queue = (uint16_t)q;
 		}
 		for (unsigned i = 0; i < workers; i++)

@@ -176,19 +176,15 @@ static unsigned answer_frames(struct betanet *b)
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t reply[2048];
 		struct link_learned l;
-		unsigned p = 0;
+		struct port *p = &b->ports[m[i]->port]; /* an index: worker.c notes it */
 		size_t len;
 
-		while (p < b->port_count && b->ports[p].id != m[i]->port)
-			p++;
-		if (p == b->port_count)
-			continue;
-		len = link_respond(&b->ports[p].host, rte_pktmbuf_mtod(m[i], uint8_t *),
-			m[i]->data_len, reply, sizeof(reply), &l);
+		len = link_respond(&p->host, rte_pktmbuf_mtod(m[i], uint8_t *), m[i]->data_len,
+			reply, sizeof(reply), &l);
 		if (len)
-			transmit(b, &b->ports[p], reply, len);
+			transmit(b, p, reply, len);
 		if (l.family)
-			learned(b, (uint16_t)p, &l);
+			learned(b, m[i]->port, &l);
 	}
 	if (n)
 		rte_pktmbuf_free_bulk(m, n);

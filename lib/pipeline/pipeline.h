@@ -112,7 +112,8 @@ struct worker {
 	unsigned index, lcore;
 	_Atomic int state; /* enum lcore_state; the worker */
 	struct {
-		uint16_t port, queue;
+		const struct port *port;
+		uint16_t index, queue; /* of the port in betanet.ports; on the port */
 	} rxq[BETANET_MAX_PORTS]; /* setup: at most one of each port */
 	unsigned rxq_count, next_rxq;
 	struct txq *feed[BETANET_MAX_PORTS]; /* setup: the queue of each port that this worker

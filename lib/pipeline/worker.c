@@ -23,8 +23,13 @@ static void receive(struct worker *w, struct burst *b, unsigned max, uint64_t no
 	for (unsigned k = 0; k < w->rxq_count && b->n < max; k++) {
 		unsigned q = (w->next_rxq + k) % w->rxq_count;
 
+		unsigned from = b->n;
+
 		b->n += rte_eth_rx_burst(
-			w->rxq[q].port, w->rxq[q].queue, b->m + b->n, (uint16_t)(max - b->n));
+			w->rxq[q].port->id, w->rxq[q].queue, b->m + from, (uint16_t)(max - from));
+		/* not every driver notes the port */
+		for (unsigned i = from; i < b->n; i++)
+			b->m[i]->port = w->rxq[q].index;
 	}
 	if (++w->next_rxq >= w->rxq_count)
 		w->next_rxq = 0;
