@@ -105,19 +105,14 @@ void hmac_mb(uint8_t *const mac[], const uint8_t *const key[], size_t key_len,
 
 /* ---- HKDF ---- */
 
-int hkdf_mb_prepare(struct hkdf_mb *h, const uint8_t *salt, size_t salt_len, const uint8_t *info,
-	size_t info_len)
+int hkdf_mb_prepare(
+	struct hkdf_mb *h, const struct hmac_key *salt, const void *info, size_t info_len)
 {
-	struct group g;
-
-	if (salt_len > HMAC_MB_KEY_MAX || info_len > HKDF_MB_INFO_MAX)
+	if (info_len > HKDF_MB_INFO_MAX)
 		return -EINVAL;
-	group_start(&g, 1);
-	group_keys(&g, &salt, salt_len);
-	h->salt_inner = g.inner[0];
-	h->salt_outer = g.outer[0];
-	memset(h->first, 0, sizeof(h->first));
-	memset(h->next, 0, sizeof(h->next));
+	memset(h, 0, sizeof(*h));
+	memcpy(h->salt_inner.h, salt->inner, sizeof(h->salt_inner.h));
+	memcpy(h->salt_outer.h, salt->outer, sizeof(h->salt_outer.h));
 	if (info_len) {
 		memcpy(h->first, info, info_len);
 		memcpy(h->next + DIGEST, info, info_len);
@@ -125,7 +120,6 @@ int hkdf_mb_prepare(struct hkdf_mb *h, const uint8_t *salt, size_t salt_len, con
 	finish_text(h->first, info_len + 1, BLOCK);
 	finish_text(h->next, DIGEST + info_len + 1, BLOCK);
 	h->info_len = info_len;
-	sodium_memzero(&g, sizeof(g));
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "crypto/hmac.h"
 #include "crypto/sha256_mb.h"
 
 /*
@@ -31,9 +32,9 @@ struct hkdf_mb {
 	size_t info_len;
 };
 
-/* 0; -EINVAL when salt_len > HMAC_MB_KEY_MAX or info_len > HKDF_MB_INFO_MAX. */
-int hkdf_mb_prepare(struct hkdf_mb *h, const uint8_t *salt, size_t salt_len, const uint8_t *info,
-	size_t info_len);
+/* 0; -EINVAL when info_len > HKDF_MB_INFO_MAX. */
+int hkdf_mb_prepare(
+	struct hkdf_mb *h, const struct hmac_key *salt, const void *info, size_t info_len);
 
 /* out[i] gets out_len (1..HKDF_MB_OUT_MAX) bytes from ikm[i] of ikm_len (0..HKDF_MB_IKM_MAX)
  * bytes. */

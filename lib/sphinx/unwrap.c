@@ -2,6 +2,7 @@
 #include "sphinx/sphinx.h"
 #include "sphinx/derive.h"
 #include "sphinx/layout.h"
+#include "sphinx/unwrap_parts.h"
 #include "crypto/aes_ctr.h"
 #include "crypto/lioness.h"
 #include "crypto/x25519.h"
@@ -9,19 +10,13 @@
 
 #include <sodium.h>
 
-static int length_ok(size_t len)
-{
-	return len >= SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MIN &&
-	       len <= SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MAX;
-}
-
 enum sphinx_status sphinx_unwrap_open(struct crypto *c, const uint8_t node_secret[32],
 	const uint8_t *packet, size_t len, struct sphinx_secrets *secrets)
 {
 	enum sphinx_status status = SPHINX_ok;
 	uint8_t gamma[SPHINX_GAMMA_SIZE];
 
-	if (!length_ok(len))
+	if (!sphinx_length_ok(len))
 		status = SPHINX_bad_length;
 	else if (x25519(secrets->shared, node_secret, packet + PACKET_ALPHA) < 0)
 		status = SPHINX_bad_point;
@@ -38,8 +33,7 @@ wipe:
 	return status;
 }
 
-/* Reads flag, version, address and what follows them. */
-static enum sphinx_status read_block(
+enum sphinx_status sphinx_read_block(
 	const uint8_t block[SPHINX_STREAM_SIZE], struct sphinx_hop *hop)
 {
 	memset(hop, 0, sizeof(*hop));
@@ -77,7 +71,7 @@ enum sphinx_status sphinx_unwrap_finish(struct crypto *c, uint8_t *packet, size_
 
 	memcpy(block, packet + PACKET_BETA, SPHINX_BETA_SIZE);
 	aes_ctr_xor(c, secrets->expanded + SPHINX_OFF_STREAM_KEY, block, block, sizeof(block));
-	status = read_block(block, hop);
+	status = sphinx_read_block(block, hop);
 	if (status == SPHINX_ok && hop->flag == SPHINX_FLAG_FORWARD)
 		status = next_header(packet, secrets->expanded, block);
 	if (status == SPHINX_ok) {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lanes.h"
 
+#include <errno.h>
 #include "core/bytes.h"
 #include "crypto/cpu.h"
 #include "crypto/hkdf_mb.h"
 #include "crypto/symmetric_mb.h"
+
+static struct crypto *scalar; /* makes HMAC keys */
 
 /* ---- oracles on libsodium ---- */
 
@@ -165,9 +168,11 @@ static void hkdf_case(unsigned n, size_t salt_len, size_t ikm_len, size_t info_l
 	struct lanes ikm = lanes_new(n, ikm_len), got = lanes_new(n, out_len),
 		     want = lanes_new(n, out_len), once = lanes_new(1, salt_len + info_len);
 	const uint8_t *salt = once.ptr[0], *info = salt + salt_len;
+	struct hmac_key salt_key;
 	struct hkdf_mb h;
 
-	assert_int_equal(hkdf_mb_prepare(&h, salt, salt_len, info, info_len), 0);
+	hmac_key_init(scalar, &salt_key, salt, salt_len);
+	assert_int_equal(hkdf_mb_prepare(&h, &salt_key, info, info_len), 0);
 	hkdf_mb(&h, got.ptr, out_len, lanes_const(&ikm), ikm_len, n);
 	for (unsigned i = 0; i < n; i++)
 		hkdf_oracle(
@@ -233,6 +238,7 @@ static void hkdf_agrees_at_every_vector_width(void **state)
 static void hkdf_gives_the_answer_of_rfc_5869(void **state)
 {
 	uint8_t ikm[22], salt[13], info[10], out[42], want[42];
+	struct hmac_key salt_key;
 	struct hkdf_mb h;
 
 	(void)state; /* appendix A.1 */
@@ -245,19 +251,20 @@ static void hkdf_gives_the_answer_of_rfc_5869(void **state)
 				 "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
 				 "34007208d5b887185865"),
 		0);
-	assert_int_equal(hkdf_mb_prepare(&h, salt, sizeof(salt), info, sizeof(info)), 0);
+	hmac_key_init(scalar, &salt_key, salt, sizeof(salt));
+	assert_int_equal(hkdf_mb_prepare(&h, &salt_key, info, sizeof(info)), 0);
 	hkdf_mb(&h, &(uint8_t *){out}, sizeof(out), &(const uint8_t *){ikm}, sizeof(ikm), 1);
 	assert_memory_equal(out, want, sizeof(out));
 }
 
 static void prepare_refuses_what_does_not_fit(void **state)
 {
-	uint8_t text[HKDF_MB_INFO_MAX + 1] = {0};
+	uint8_t info[HKDF_MB_INFO_MAX + 1] = {0};
+	struct hmac_key salt = {0};
 	struct hkdf_mb h;
 
 	(void)state;
-	assert_int_equal(hkdf_mb_prepare(&h, text, HMAC_MB_KEY_MAX + 1, text, 1), -22);
-	assert_int_equal(hkdf_mb_prepare(&h, text, 1, text, sizeof(text)), -22);
+	assert_int_equal(hkdf_mb_prepare(&h, &salt, info, sizeof(info)), -EINVAL);
 }
 
 static int setup(void **state)
@@ -265,7 +272,17 @@ static int setup(void **state)
 	struct error err;
 
 	(void)state;
-	return sodium_init() < 0 || symmetric_mb_init(&err);
+	if (crypto_init(0, &err) < 0)
+		return -1;
+	scalar = crypto_create();
+	return scalar ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	crypto_free(scalar);
+	return 0;
 }
 
 int main(void)
@@ -289,5 +306,5 @@ int main(void)
 		cmocka_unit_test(prepare_refuses_what_does_not_fit),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
