@@ -6,7 +6,7 @@
 #include <x86intrin.h>
 
 const unsigned curve_class_size[CURVE_CLASSES] = {1, 2, 4, 8, 16, 32};
-enum { MEASURED_MAX = 32, RUNS = 8 };
+enum { MEASURED_MAX = 32, RUNS = 16 };
 
 static unsigned class_of(unsigned n)
 {
