@@ -5,6 +5,7 @@
 #include "crypto/selftest.h"
 #include "crypto/state.h"
 #include "crypto/symmetric_mb.h"
+#include "crypto/x25519_mb.h"
 #include "core/secmem.h"
 
 #include <errno.h>
@@ -76,6 +77,8 @@ static int start(unsigned max_simd_bits, struct error *err)
 	r = symmetric_mb_init(err);
 	if (r < 0)
 		kind = NULL;
+	else
+		x25519_mb_init(max_simd_bits); /* a kernel that differs is not used */
 	return r;
 }
 
