@@ -35,6 +35,7 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(filter-out -march=%,$(shell pkg-confi
 DPDK_LIBS := $(shell pkg-config --libs libdpdk)
 # the drivers that the labs and the embedded default name; other drivers are loaded by EAL as plug-ins
 LIB_LIBS := $(shell pkg-config --libs libsodium libconfig) -lIPSec_MB -lm
+JSON_LIBS := $(shell pkg-config --libs jansson)
 endif
 CPPFLAGS += -Ilib -D_GNU_SOURCE
 BASE_CFLAGS := -std=c11 -march=x86-64-v2 -pthread -g -fno-strict-aliasing -ffp-contract=off -fstack-protector-strong
@@ -131,7 +132,7 @@ link = $(Q)mkdir -p $(@D) && $(if $(Q),echo "  LD    $@" &&) $(CC) $(BASE_CFLAGS
 
 define app_rule
 $(BUILD)/betanet-$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard app/$(1)/*.c)) $(LIB)
-	$$(link) $$^ $(if $(filter $(1),$(HOST_APPS)),,$$(DPDK_LIBS)) $$(LIB_LIBS)
+	$$(link) $$^ $(if $(filter $(1),$(HOST_APPS)),,$$(DPDK_LIBS)) $(if $(filter testmix,$(1)),$$(JSON_LIBS)) $$(LIB_LIBS)
 endef
 $(foreach a,$(APPS),$(eval $(call app_rule,$(a))))
 
@@ -141,9 +142,9 @@ $(BUILD)/libapps.a: $(APP_PARTS)
 	$(Q)$(AR) rcs $@ $^
 
 $(PURE_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB)
-	$(link) $^ -lcmocka $(LIB_LIBS)
+	$(link) $^ -lcmocka $(JSON_LIBS) $(LIB_LIBS)
 $(EAL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB)
-	$(link) $^ -lcmocka $(DPDK_LIBS) -lrte_net_ring $(LIB_LIBS)
+	$(link) $^ -lcmocka $(DPDK_LIBS) -lrte_net_ring $(JSON_LIBS) $(LIB_LIBS)
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
 $(PERFS): $(BUILD)/perf/%: $(BUILD)/perf/%.o $(LIB)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BETANET_TESTMIX_PORT_H
+#define BETANET_TESTMIX_PORT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+#include <rte_mbuf.h>
+#include "core/error.h"
+
+/* An ethdev with one RX and one TX queue, used by one lcore alone once it runs. */
+struct port {
+	uint16_t id;
+	char name[64];
+	uint8_t mac[6];
+	struct rte_mempool *pool; /* its own, for both directions */
+};
+
+enum {
+	PORT_BURST = 32,
+	PORT_IDLE_US = 100, /* sleep of an idle lcore */
+};
+
+/* `which`: number or name of an ethdev. Configures it, does not start it. 0; -ENODEV (`err` lists
+ * those there are); -ENOMEM; the driver's error. */
+int port_open(struct port *p, const char *which, struct error *err);
+
+/*
+ * Starts it and waits until the link is up. A memif client cannot start before its server listens,
+ * so both are tried until `deadline` (port_now) or until `stop` is set: then -ETIMEDOUT or -EINTR.
+ */
+int port_start(struct port *p, uint64_t deadline, const atomic_bool *stop, struct error *err);
+
+void port_close(struct port *p);
+
+/* A new mbuf of `len` bytes in one segment, *bytes its first; NULL when the pool is empty. */
+struct rte_mbuf *port_mbuf(struct port *p, uint16_t len, uint8_t **bytes);
+
+/* CLOCK_MONOTONIC in nanoseconds: the one clock of generator, sink and summary. */
+static inline uint64_t port_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Sleeps, by about that much. */
+void port_sleep_ns(uint64_t ns);
+
+/* Once on each lcore that sleeps: lets the kernel end its sleeps at once instead of bundling them
+ * into 50 us steps. */
+void port_short_sleeps(void);
+
+#endif
