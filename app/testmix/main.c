@@ -193,13 +193,14 @@ static int wait_for_relays(struct lab *lab, uint64_t deadline, struct error *err
 		struct relay *r = &lab->relays[i];
 		int rc;
 
-		while ((rc = relay_read_state(r, err)) != 0 || strcmp(r->state, "running") != 0) {
+		while ((rc = relay_read_state(r, err)) != 0 || strcmp(r->state, "run") != 0) {
 			if (signals)
 				return error_set(err, EINTR, "interrupted");
 			if (port_now() > deadline)
 				return rc ? rc
 					  : error_set(err, ETIMEDOUT,
-						    "relay %s says it is \"%s\", not \"running\"",
+						    "relay %s is in the state \"%s\", not in "
+						    "\"run\"",
 						    r->name, r->state);
 			port_sleep_ns(POLL_NS);
 		}
