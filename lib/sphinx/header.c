@@ -35,16 +35,20 @@ enum sphinx_status sphinx_route_derive(struct crypto *c, const struct sphinx_rou
 	return bad ? SPHINX_bad_point : SPHINX_ok;
 }
 
-/* What the hops before the last will have shifted in behind its block: 60 bytes for each. */
-static void make_filler(
-	uint8_t stream[][SPHINX_STREAM_SIZE], unsigned hops, uint8_t filler[SPHINX_BETA_SIZE])
+static void xor_into(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	memset(filler, 0, SPHINX_BETA_SIZE);
+	for (size_t i = 0; i < n; i++)
+		dst[i] ^= src[i];
+}
+
+/* What the hops before the last will have shifted in behind its block: 60 bytes for each. */
+static void write_filler(uint8_t *filler, const uint8_t *const stream[], unsigned hops)
+{
+	memset(filler, 0, SPHINX_HOP_SIZE * (hops - 1));
 	for (size_t i = 1; i < hops; i++) {
 		const size_t n = SPHINX_HOP_SIZE * i;
 
-		for (size_t k = 0; k < n; k++)
-			filler[k] ^= stream[i - 1][SPHINX_STREAM_SIZE - n + k];
+		xor_into(filler, stream[i - 1] + SPHINX_STREAM_SIZE - n, n);
 	}
 }
 
@@ -56,10 +60,33 @@ static void start_block(uint8_t *block, uint8_t flag, uint16_t version, const ui
 	memcpy(block + BLOCK_ADDRESS, address, SPHINX_ADDRESS_SIZE);
 }
 
-static void xor_into(uint8_t *dst, const uint8_t *src, size_t n)
+static void innermost_layer(const struct sphinx_route *route, const uint8_t *const stream[],
+	const uint8_t *padding, uint8_t *beta)
 {
-	for (size_t i = 0; i < n; i++)
-		dst[i] ^= src[i];
+	const unsigned last = route->hops - 1;
+	const size_t own = SPHINX_BETA_SIZE - SPHINX_HOP_SIZE * last;
+
+	start_block(beta, SPHINX_FLAG_FINAL, route->version, route->destination);
+	memcpy(beta + BLOCK_IDENTIFIER, route->identifier, SPHINX_IDENTIFIER_SIZE);
+	memcpy(beta + BLOCK_PADDING, padding, own - BLOCK_PADDING);
+	xor_into(beta, stream[last], own);
+	write_filler(beta + own, stream, route->hops);
+}
+
+void sphinx_header_layer(const struct sphinx_route *route, unsigned hop,
+	const uint8_t *const stream[], const uint8_t *padding, uint8_t header[SPHINX_HEADER_SIZE])
+{
+	uint8_t *beta = header + PACKET_BETA;
+
+	if (hop == route->hops - 1) {
+		innermost_layer(route, stream, padding, beta);
+		return;
+	}
+	memmove(beta + BLOCK_BETA, beta, SPHINX_BETA_SIZE - BLOCK_BETA);
+	memcpy(beta + BLOCK_GAMMA, header + PACKET_GAMMA, SPHINX_GAMMA_SIZE);
+	start_block(beta, SPHINX_FLAG_FORWARD, route->version, route->hop[hop + 1].address);
+	store_be64(beta + BLOCK_DELAY, route->hop[hop].delay_ns);
+	xor_into(beta, stream[hop], SPHINX_BETA_SIZE);
 }
 
 void sphinx_header_write(struct crypto *c, const struct sphinx_route *route,
@@ -67,34 +94,20 @@ void sphinx_header_write(struct crypto *c, const struct sphinx_route *route,
 	uint8_t header[SPHINX_HEADER_SIZE])
 {
 	static const uint8_t zeros[SPHINX_STREAM_SIZE];
-	uint8_t stream[SPHINX_MAX_HOPS][SPHINX_STREAM_SIZE], filler[SPHINX_BETA_SIZE];
-	uint8_t *gamma = header + PACKET_GAMMA, *beta = header + PACKET_BETA;
-	const unsigned last = route->hops - 1;
-	const size_t own = SPHINX_BETA_SIZE - SPHINX_HOP_SIZE * last;
+	uint8_t stream[SPHINX_MAX_HOPS][SPHINX_STREAM_SIZE];
+	const uint8_t *streams[SPHINX_MAX_HOPS];
 
-	for (unsigned i = 0; i <= last; i++)
+	for (unsigned i = 0; i < route->hops; i++) {
 		aes_ctr_xor(c, rs->expanded[i] + SPHINX_OFF_STREAM_KEY, zeros, stream[i],
 			SPHINX_STREAM_SIZE);
-	make_filler(stream, route->hops, filler);
-
-	start_block(beta, SPHINX_FLAG_FINAL, route->version, route->destination);
-	memcpy(beta + BLOCK_IDENTIFIER, route->identifier, SPHINX_IDENTIFIER_SIZE);
-	memcpy(beta + BLOCK_PADDING, padding, own - BLOCK_PADDING);
-	xor_into(beta, stream[last], own);
-	memcpy(beta + own, filler, SPHINX_BETA_SIZE - own);
-	sphinx_mac(c, rs->expanded[last], beta, gamma);
-
-	for (unsigned i = last; i-- > 0;) {
-		memmove(beta + BLOCK_BETA, beta, SPHINX_BETA_SIZE - BLOCK_BETA);
-		memcpy(beta + BLOCK_GAMMA, gamma, SPHINX_GAMMA_SIZE);
-		start_block(beta, SPHINX_FLAG_FORWARD, route->version, route->hop[i + 1].address);
-		store_be64(beta + BLOCK_DELAY, route->hop[i].delay_ns);
-		xor_into(beta, stream[i], SPHINX_BETA_SIZE);
-		sphinx_mac(c, rs->expanded[i], beta, gamma);
+		streams[i] = stream[i];
+	}
+	for (unsigned i = route->hops; i-- > 0;) {
+		sphinx_header_layer(route, i, streams, padding, header);
+		sphinx_mac(c, rs->expanded[i], header + PACKET_BETA, header + PACKET_GAMMA);
 	}
 	memcpy(header + PACKET_ALPHA, rs->alpha, SPHINX_ALPHA_SIZE);
 	sodium_memzero(stream, sizeof(stream));
-	sodium_memzero(filler, sizeof(filler));
 }
 
 enum sphinx_status sphinx_header_build(struct crypto *c, const struct sphinx_route *route,

@@ -30,6 +30,12 @@ static inline size_t sphinx_padding_size(unsigned hops)
 enum sphinx_status sphinx_route_derive(struct crypto *c, const struct sphinx_route *route,
 	const uint8_t initial_secret[32], struct sphinx_route_secrets *rs);
 
+/* Hop `hop`'s layer into beta, from the last hop (with the filler) to the first; gamma is the MAC
+ * of the layer before and becomes part of this one. The caller makes the new gamma. stream[i] is
+ * hop i's key stream of SPHINX_STREAM_SIZE bytes. */
+void sphinx_header_layer(const struct sphinx_route *route, unsigned hop,
+	const uint8_t *const stream[], const uint8_t *padding, uint8_t header[SPHINX_HEADER_SIZE]);
+
 /* Filler, layers and MACs; padding as many bytes as sphinx_padding_size says. No curve, cannot
  * fail. */
 void sphinx_header_write(struct crypto *c, const struct sphinx_route *route,
