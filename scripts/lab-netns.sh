@@ -140,19 +140,23 @@ add_host() { # name number
 
 make_network() {
 	ip -n "$lab-bridge" link set br0 up
-	in_ns bridge sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6' 2>/dev/null
+	# a bridge, nothing more: br_netfilter, where it is there, would drop wrong IP before the relays do
+	in_ns bridge sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+		for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ -e "$f" ] && echo 0 >"$f"; done' 2>/dev/null
 	add_host entry 1 && add_host middle 2 && add_host exit 3 && add_host sender 10 && add_host receiver 20
 }
 
 write_config() { # name number
-	local allow=
+	local allow='' descriptors=512
+	# net_af_xdp fills a ring of 2048 buffers, whatever is asked
+	[ "$driver" != af_xdp ] || descriptors=2048
 	[ "$1" != exit ] || allow='exit_allow = [ "10.77.0.0/24", "fd77::/64" ];'
 	cat >"$dir/$1.conf" <<-CONF
 		node = { name = "$1"; type = "$1"; port = $port; $allow };
 		keys = { sphinx_key_file = "$dir/net/$1/sphinx.secret"; };
 		directory = { file = "$dir/net/directory.conf"; authority = "$(cat "$dir/net/authority.pub")"; };
 		ports = ( { device = "net_${driver}0"; ipv4 = "10.77.0.$2/24"; ipv6 = "fd77::$2/64";
-		            rx_descriptors = 512; tx_descriptors = 512; } );
+		            rx_descriptors = $descriptors; tx_descriptors = $descriptors; } );
 		pipeline = { workers = 1; idle = "sleep"; max_queue_depth = 4096; drain_ms = 3000; };
 		performance = { target_throughput_pps = 2000; max_avg_latency_ms = 100.0; };
 		sphinx = { mean_delay_ms = 50.0; };
@@ -180,8 +184,8 @@ socket_of() {
 start_relay() { # name
 	local cpus i
 	cpus=$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)
-	# `ip netns exec` becomes the relay: its process id is the relay's
-	in_ns "$1" "$build/betanet-mixnode" --no-huge -m 256 --no-pci --file-prefix "$lab-$1" \
+	# no function here: `ip netns exec` becomes the relay, so that $! is the relay's process
+	ip netns exec "$lab-$1" "$build/betanet-mixnode" --no-huge -m 256 --no-pci --file-prefix "$lab-$1" \
 		--lcores "0@($cpus),1@($cpus)" --vdev "net_${driver}0,iface=net0" \
 		-- --config "$dir/$1.conf" >>"$dir/$1.log" 2>&1 </dev/null &
 	pid[$1]=$!
@@ -223,8 +227,7 @@ common=(--directory "" --authority "")
 transfer() { # name file send-destination bind-address
 	local receiver log=$dir/receive.log
 	rm -f "$dir/out"
-	# shellcheck disable=SC2086
-	in_ns receiver timeout 60 "$build/betanet-client" receive "${common[@]}" --bind "$3" --out "$dir/out" --timeout 20 --quiet >"$log" 2>&1 </dev/null &
+	ip netns exec "$lab-receiver" timeout 60 "$build/betanet-client" receive "${common[@]}" --bind "$3" --out "$dir/out" --timeout 20 --quiet >"$log" 2>&1 </dev/null &
 	receiver=$!
 	pid[receiver]=$receiver
 	sleep 0.5
@@ -247,7 +250,7 @@ transfer() { # name file send-destination bind-address
 
 send_file_v4() {
 	local sniffer
-	in_ns sender timeout 60 python3 tests/functional/netlab.py capture net0 $port "$dir/sample" &
+	ip netns exec "$lab-sender" timeout 60 python3 tests/functional/netlab.py capture net0 $port "$dir/sample" &
 	sniffer=$!
 	pid[sniffer]=$sniffer
 	sleep 0.3
@@ -273,7 +276,7 @@ ping_through() {
 }
 
 wrong_input() {
-	in_ns sender timeout 120 python3 tests/functional/netlab.py wrong "$(socket_of entry)" net0 10.77.0.1 fd77::1 $port "$dir/sample"
+	in_ns sender timeout 120 python3 tests/functional/netlab.py wrong $driver "$(socket_of entry)" net0 10.77.0.1 fd77::1 $port "$dir/sample"
 }
 
 replay_after_restart() {

@@ -214,8 +214,11 @@ static void print_summary(
 	printf("drain: %" PRIu64 " packets left in their time, %" PRIu64
 	       " dropped at the deadline of %u ms, %.3f s\n",
 		r->flushed, r->dropped, c->pipeline.drain_ms, r->seconds);
-	printf("pool: %u of %u buffers free%s\n", r->pool_free, r->pool_size,
-		r->pool_free == r->pool_size ? " (full again)" : " (buffers are missing)");
+	printf("pool: %u of %u buffers free", r->pool_free, r->pool_size);
+	if (r->pool_kept)
+		printf(", %u kept by the driver's fill rings", r->pool_kept);
+	puts(r->pool_free + r->pool_kept == r->pool_size ? " (full again)"
+							 : " (buffers are missing)");
 	fflush(stdout);
 }
 

@@ -538,8 +538,8 @@ int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_re
 	rep.dropped = b->control_stats.drops[DROP_shutdown];
 	for (unsigned i = 0; i < b->port_count; i++) {
 		free_control(b->ports[i].reply);
-		rte_eth_dev_stop(b->ports[i].id);
-		rte_eth_dev_close(b->ports[i].id);
+		port_stop(&b->ports[i]);
+		rep.pool_kept += b->ports[i].kept;
 	}
 	free_control(b->control_rx);
 	rep.seconds = (double)(rte_rdtsc() - start) / (double)b->hz;
@@ -548,7 +548,7 @@ int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_re
 		rte_mempool_avail_count(b->pool) + (b->collect ? rte_ring_count(b->collect) : 0);
 	if (report)
 		*report = rep;
-	return rep.pool_free == rep.pool_size ? 0 : -EIO;
+	return rep.pool_free + rep.pool_kept == rep.pool_size ? 0 : -EIO;
 }
 
 static void destroy_worker(struct worker *w)

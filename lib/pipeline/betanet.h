@@ -179,7 +179,10 @@ struct betanet_stop_report {
 	uint64_t flushed; /* left in their time while the wheels drained */
 	uint64_t dropped; /* still parked or queued at the deadline */
 	double seconds;
-	uint32_t pool_size, pool_free; /* equal, or mbufs were lost */
+	uint32_t pool_size, pool_free;
+	uint32_t pool_kept; /* kept for ever by drivers that give nothing back when they are closed
+			       (net_af_xdp of DPDK 22.11: its fill rings). Size = free + kept, or
+			       mbufs were lost */
 };
 
 /*

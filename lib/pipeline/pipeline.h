@@ -90,6 +90,7 @@ struct port {
 	bool tx_offload;
 	uint64_t tx_flags4, tx_flags6; /* mbuf flags of the offload */
 	unsigned rx_queues, tx_queues;
+	uint32_t kept;          /* mbufs that the driver never gives back */
 	struct txq *txq;        /* tx_queues of them */
 	struct rte_ring *reply; /* control → owner of queue 0 */
 };
@@ -114,7 +115,7 @@ struct worker {
 	struct {
 		const struct port *port;
 		uint16_t index, queue; /* of the port in betanet.ports; on the port */
-	} rxq[BETANET_MAX_PORTS]; /* setup: at most one of each port */
+	} rxq[BETANET_MAX_PORTS];      /* setup: at most one of each port */
 	unsigned rxq_count, next_rxq;
 	struct txq *feed[BETANET_MAX_PORTS]; /* setup: the queue of each port that this worker
 						fills; [0] without ports */
@@ -211,6 +212,8 @@ int port_route(const struct betanet *b, const struct endpoint *to, struct endpoi
 /* ports.c */
 int port_configure(struct betanet *b, struct port *p, struct error *err);
 int port_start(struct port *p, struct error *err);
+/* Stops and closes the ethdev; workers must have stopped. */
+void port_stop(struct port *p);
 void port_close(struct port *p);
 int txq_init(struct betanet *b, struct txq *q, const char *name, bool single_producer,
 	struct error *err);

@@ -116,6 +116,17 @@ static void set_mtu(struct port *p)
 		(void)rte_eth_dev_set_mtu(p->id, (uint16_t)p->cfg.mtu);
 }
 
+/*
+ * net_af_xdp of DPDK 22.11 fills each RX queue's fill ring with 2048 mbufs, whatever the number of
+ * descriptors, and forgets them when it is closed; sent mbufs come back with a later TX burst.
+ */
+enum { AF_XDP_FILL_RING = 2048, AF_XDP_COMPLETION_MS = 100 };
+
+static bool is_af_xdp(const struct rte_eth_dev_info *info)
+{
+	return info->driver_name && strcmp(info->driver_name, "net_af_xdp") == 0;
+}
+
 int port_configure(struct betanet *b, struct port *p, struct error *err)
 {
 	struct rte_eth_conf conf = {0};
@@ -133,6 +144,12 @@ int port_configure(struct betanet *b, struct port *p, struct error *err)
 		return error_set(err, EINVAL,
 			"port %s: the driver has %u RX and %u TX queues; one of each is needed",
 			p->device, info.max_rx_queues, info.max_tx_queues);
+	if (is_af_xdp(&info) && p->cfg.rx_descriptors < AF_XDP_FILL_RING)
+		return error_set(err, EINVAL,
+			"port %s: rx_descriptors = %u, but net_af_xdp takes %u buffers for each RX "
+			"queue: set rx_descriptors = %u, so that the pool is sized for them",
+			p->device, p->cfg.rx_descriptors, AF_XDP_FILL_RING, AF_XDP_FILL_RING);
+	p->kept = is_af_xdp(&info) ? p->rx_queues * AF_XDP_FILL_RING : 0;
 	choose_offloads(p, &info, &conf);
 	r = rte_eth_dev_configure(p->id, (uint16_t)p->rx_queues, (uint16_t)p->tx_queues, &conf);
 	if (r < 0)
@@ -162,6 +179,18 @@ int port_start(struct port *p, struct error *err)
 	memcpy(p->host.mac, mac.addr_bytes, LINK_MAC_SIZE);
 	link_host_derive(&p->host);
 	return 0;
+}
+
+void port_stop(struct port *p)
+{
+	/* empty bursts fetch what was sent */
+	for (unsigned ms = 0; p->kept && ms < AF_XDP_COMPLETION_MS; ms += 10) {
+		for (uint16_t q = 0; q < p->tx_queues; q++)
+			(void)rte_eth_tx_burst(p->id, q, NULL, 0);
+		rte_delay_us_sleep(10000);
+	}
+	rte_eth_dev_stop(p->id);
+	rte_eth_dev_close(p->id);
 }
 
 static void free_ring(struct rte_ring *r)
