@@ -190,7 +190,7 @@ start_relay() { # name
 		-- --config "$dir/$1.conf" >>"$dir/$1.log" 2>&1 </dev/null &
 	pid[$1]=$!
 	for ((i = 0; i < 150; i++)); do
-		[ "$(netlab telemetry "$(socket_of "$1")" /mix/info state 2>/dev/null)" = run ] && return 0
+		[ "$(scripts/telemetry.py "$(socket_of "$1")" /mix/info state 2>/dev/null)" = run ] && return 0
 		kill -0 "${pid[$1]}" 2>/dev/null || break
 		sleep 0.1
 	done
@@ -217,7 +217,7 @@ stop_relay() { # name
 }
 
 stat_of() { # name /mix/stats|/mix/drops key
-	netlab telemetry "$(socket_of "$1")" "$2" "$3"
+	scripts/telemetry.py "$(socket_of "$1")" "$2" "$3"
 }
 
 # --- what is shown ---

@@ -2,7 +2,7 @@
 # Runs every benchmark in $BUILD/perf, each under its heading, on one core where taskset is there.
 # Arguments name the ones to run: scripts/perf.sh unwrap x25519
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 build=${BUILD:-build}
 
 # the last core that we may use: the first often has the interrupts

@@ -1,21 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the namespace lab does with raw sockets and telemetry. Run inside a namespace, as root.
+"""What the namespace lab does with raw sockets. Run inside a namespace, as root.
 
   netlab.py can PACKET|XDP                   exit 0, or 1 with the reason why the kernel refuses
   netlab.py ping ADDRESS                     five echo requests; exit 0 if each comes back unchanged
-  netlab.py telemetry SOCKET COMMAND [KEY]   one value, or all as JSON
   netlab.py capture IFACE PORT FILE          the payload of the first UDP datagram sent to PORT
   netlab.py resend ADDRESS PORT FILE         sends it once more
   netlab.py wrong DRIVER SOCKET IFACE ADDRESS4 ADDRESS6 PORT FILE
                                              everything that a relay must drop, with its counter
 """
 import ctypes
-import errno
 import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -51,17 +50,11 @@ def can(what):
     return 1 if reason else 0
 
 
-# --- telemetry: DPDK's socket, one JSON object a request ---
+# --- telemetry ---
 
 def telemetry(path, command):
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.settimeout(5)
-    s.connect(path)
-    size = json.loads(s.recv(1024))["max_output_len"]
-    s.send(command.encode())
-    answer = json.loads(s.recv(size))
-    s.close()
-    return answer[command.split(",")[0]]
+    tool = os.path.join(os.path.dirname(__file__), "../../scripts/telemetry.py")
+    return json.loads(subprocess.check_output([sys.executable, tool, path, command]))
 
 
 # --- echo ---
@@ -267,10 +260,6 @@ def main(a):
             return can(a[1])
         if a[:1] == ["ping"] and len(a) == 2:
             return ping(a[1])
-        if a[:1] == ["telemetry"] and len(a) in (3, 4):
-            answer = telemetry(a[1], a[2])
-            print(answer[a[3]] if len(a) == 4 else json.dumps(answer, indent=1))
-            return 0
         if a[:1] == ["capture"] and len(a) == 4:
             return capture(a[1], int(a[2]), a[3])
         if a[:1] == ["resend"] and len(a) == 4:
@@ -279,7 +268,7 @@ def main(a):
             return wrong(a[1], a[2], a[3], a[4], a[5], int(a[6]), a[7])
     except OSError as e:
         print(f"netlab.py {' '.join(a)}: {os.strerror(e.errno) if e.errno else e}", file=sys.stderr)
-        return 1 if e.errno != errno.ENOENT else 3
+        return 1
     print(__doc__, file=sys.stderr)
     return 2
 
