@@ -3,6 +3,7 @@
 #define BETANET_PERF_BENCH_H
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <x86intrin.h>
@@ -29,29 +30,40 @@ static inline int bench_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static inline double bench_seconds(void)
+static inline double bench_clock(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* One round before the counted ones warms caches and clock. */
+/* One round before the counted ones warms caches and clock. Says so when others had the core for
+ * more than a twentieth of the time: the figures are too high then. */
 static inline void bench_run(struct bench *rows, unsigned count)
 {
+	const double wall = bench_clock(CLOCK_MONOTONIC),
+		     cpu = bench_clock(CLOCK_THREAD_CPUTIME_ID);
+	double share;
+
 	for (int round = -1; round < BENCH_ROUNDS; round++) {
 		for (struct bench *b = rows; b < rows + count; b++) {
-			const double t = bench_seconds();
+			const double t = bench_clock(CLOCK_MONOTONIC);
 			const uint64_t c = __rdtsc();
 
 			b->run(b->arg);
 			if (round < 0)
 				continue;
 			b->cycles[round] = (double)(__rdtsc() - c) / b->times;
-			b->ns[round] = (bench_seconds() - t) * 1e9 / b->times;
+			b->ns[round] = (bench_clock(CLOCK_MONOTONIC) - t) * 1e9 / b->times;
 		}
 	}
+	share = (bench_clock(CLOCK_THREAD_CPUTIME_ID) - cpu) /
+		(bench_clock(CLOCK_MONOTONIC) - wall);
+	if (share < 0.95)
+		printf("NOTE: other programs had this core for %.0f %% of the time; do not use the "
+		       "figures below\n",
+			100 * (1 - share));
 	for (struct bench *b = rows; b < rows + count; b++) {
 		qsort(b->ns, BENCH_ROUNDS, sizeof(double), bench_compare);
 		qsort(b->cycles, BENCH_ROUNDS, sizeof(double), bench_compare);
