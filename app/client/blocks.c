@@ -16,13 +16,15 @@ static const char title[] = "# betanet reply blocks; each works once\n";
 
 enum { LINE_MAX_SIZE = 128 + 2 * SURB_MAX_SIZE };
 
-int blocks_check(uint16_t version, size_t len)
+int blocks_check(uint16_t version, size_t len, uint32_t payload_size)
 {
 	static const size_t per_hop[] = {SPHINX_PAYLOAD_KEY_SIZE, SPHINX_SEED_SIZE};
 	const size_t fixed = SPHINX_HEADER_SIZE + SPHINX_ADDRESS_SIZE;
 	size_t unit, keys;
 
-	if (version < SPHINX_V258 || version > SPHINX_V260 || len <= fixed)
+	if (version < SPHINX_V258 || version > SPHINX_V260 || len <= fixed ||
+		payload_size < SPHINX_PAYLOAD_OVERHEAD + MESSAGE_MIN_ROOM ||
+		payload_size > SPHINX_PAYLOAD_MAX)
 		return -EINVAL;
 	unit = per_hop[version != SPHINX_V258];
 	keys = len - fixed;
@@ -77,9 +79,7 @@ static int parse_line(const char *line, size_t len, struct reply_block *b)
 	used += 2 * MESSAGE_ID_SIZE + 1;
 	if (sodium_hex2bin(b->data, sizeof(b->data), line + used, len - (size_t)used, NULL, &b->len,
 		    NULL) < 0 ||
-		version > UINT16_MAX || blocks_check((uint16_t)version, b->len) < 0 ||
-		payload > SPHINX_PAYLOAD_MAX ||
-		payload < SPHINX_PAYLOAD_OVERHEAD + MESSAGE_MIN_ROOM)
+		version > UINT16_MAX || blocks_check((uint16_t)version, b->len, payload) < 0)
 		return -EINVAL;
 	b->version = (uint16_t)version;
 	b->payload_size = payload;

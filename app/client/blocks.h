@@ -29,8 +29,9 @@ struct reply_block {
 	uint8_t data[SURB_MAX_SIZE];
 };
 
-/* 0 unless version and length can be those of a reply block of 1 to 5 hops: then -EINVAL. */
-int blocks_check(uint16_t version, size_t len);
+/* 0; -EINVAL unless version and length can be those of a reply block of 1 to 5 hops, and the
+ * payload size one that the client uses. */
+int blocks_check(uint16_t version, size_t len, uint32_t payload_size);
 
 /* Replaces the file, or creates it; without FILE_FORCE in `flags` an existing file stays. */
 int blocks_save(const char *path, const struct reply_block *blocks, size_t count, int flags,

@@ -99,6 +99,21 @@ int client_open_socket(struct client *c, struct error *err)
 	return udp_open(&c->udp, at, family, err);
 }
 
+int client_own_address(struct client *c, struct endpoint *own, struct error *err)
+{
+	const uint8_t family = c->udp.bound.family;
+
+	for (unsigned i = 0; i < c->directory->count; i++) {
+		const struct directory_node *n = &c->directory->nodes[i];
+
+		for (unsigned j = 0; j < n->addresses; j++)
+			if (n->address[j].family == family)
+				return udp_own_address(&c->udp, &n->address[j], own, err);
+	}
+	return error_set(err, ENOENT, "--bind: no relay of %s has an IPv%u address",
+		c->settings->directory, (unsigned)family);
+}
+
 int client_send_packet(struct client *c, const struct endpoint *destination, const uint8_t *message,
 	size_t len, struct route *route, struct error *err)
 {

@@ -32,6 +32,10 @@ void client_close(struct client *c);
 /* Opens the socket: at --bind, otherwise for the family of the first relay. */
 int client_open_socket(struct client *c, struct error *err);
 
+/* The address at which relays reach the open socket: its own, or the kernel's choice toward one of
+ * the directory's relays. */
+int client_own_address(struct client *c, struct endpoint *own, struct error *err);
+
 /* Draws a route and sends a packet with `message` to `destination`. *route may be NULL. */
 int client_send_packet(struct client *c, const struct endpoint *destination, const uint8_t *message,
 	size_t len, struct route *route, struct error *err);

@@ -25,7 +25,8 @@
  *
  * count is ceil(total / piece), and the length of a fragment follows from the other fields: a
  * header that contradicts itself is malformed. The hash detects damage and loss, not forgery: the
- * receiver of an anonymous message cannot know who wrote it.
+ * receiver of an anonymous message cannot know who wrote it. Nor is anything encrypted here: the
+ * last relay sees the fragments of what is sent to a destination.
  *
  * A ping is a fragment of type MESSAGE_PING whose index is the sequence number (count is index + 1,
  * and total is count * piece, so that the rules above hold).
@@ -110,6 +111,12 @@ int message_split(struct message_header *h, uint8_t type, size_t stream_len, siz
 /* Writes fragment `index` to out[room]. Returns its length. */
 size_t message_fragment(
 	const struct message_header *h, const uint8_t *stream, uint32_t index, uint8_t *out);
+
+/* The room, and so the payload size of the network, is told by every fragment. */
+static inline size_t message_room(uint16_t piece)
+{
+	return MESSAGE_HEADER_SIZE + (size_t)piece;
+}
 
 /* The longest content that `packets` fragments of `room` bytes carry, without reply blocks. */
 uint64_t message_capacity(uint32_t packets, size_t room);

@@ -161,7 +161,7 @@ int command_ping(struct client *c, struct error *err)
 	int r = client_open_socket(c, err);
 
 	if (r == 0)
-		r = udp_own_address(&c->udp, &c->directory->nodes[0].address[0], &p.own, err);
+		r = client_own_address(c, &p.own, err);
 	if (r < 0)
 		return 1;
 	p.slot = calloc(s->count, sizeof(*p.slot));

@@ -9,7 +9,6 @@ enum { DONE_IDS = 256, MAX_TRANSFERS = 1024 };
 
 struct transfer {
 	struct reassembly_info info;
-	uint16_t piece;
 	uint32_t highest;   /* index of the highest fragment that came */
 	uint8_t **fragment; /* count pointers, NULL: missing */
 	uint64_t charged;
@@ -133,7 +132,7 @@ static struct transfer *start(struct reassembly *r, const struct message_header 
 	if (!t->fragment)
 		return NULL;
 	t->charged = table;
-	t->piece = h->piece;
+	t->info.piece = h->piece;
 	t->info.type = h->type;
 	t->info.total = h->total;
 	t->info.count = h->count;
@@ -150,7 +149,7 @@ static enum reassembly_result store(struct reassembly *r, struct transfer **tp,
 {
 	struct transfer *t = *tp;
 
-	if (t->info.type != h->type || t->piece != h->piece || t->info.total != h->total) {
+	if (t->info.type != h->type || t->info.piece != h->piece || t->info.total != h->total) {
 		t->info.conflicts++;
 		return REASSEMBLY_CONFLICT;
 	}
@@ -185,7 +184,7 @@ static enum reassembly_result finish(
 	struct reassembly *r, struct transfer *t, uint32_t last, struct reassembly_whole *out)
 {
 	struct message_header h = {
-		.piece = t->piece, .count = t->info.count, .total = t->info.total};
+		.piece = t->info.piece, .count = t->info.count, .total = t->info.total};
 	enum reassembly_result result = REASSEMBLY_COMPLETE;
 
 	out->len = (size_t)t->info.total;
@@ -221,7 +220,7 @@ static enum reassembly_result feed(struct reassembly *r, const uint8_t *datagram
 
 	if (message_decode(datagram, len, &h, &piece, &piece_len) < 0 || h.type == MESSAGE_PING)
 		return REASSEMBLY_MALFORMED;
-	if (h.total < MESSAGE_STREAM_OVERHEAD)
+	if (h.total < MESSAGE_STREAM_OVERHEAD || (r->limits.piece && h.piece != r->limits.piece))
 		return REASSEMBLY_MALFORMED;
 	if (h.total > r->limits.max_total)
 		return REASSEMBLY_TOO_LARGE;

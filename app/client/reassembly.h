@@ -19,6 +19,7 @@ struct reassembly_limits {
 	uint64_t max_total;     /* bytes of one stream, overhead included */
 	uint64_t max_memory;    /* bytes of all unfinished transfers, >= max_total */
 	unsigned max_transfers; /* unfinished at once, 1..1024 */
+	uint16_t piece;         /* the only size of pieces that is taken; 0: any */
 	uint64_t idle_ns;       /* a transfer silent for so long may be given up for a new one */
 };
 
@@ -28,7 +29,7 @@ enum reassembly_result {
 	REASSEMBLY_DAMAGED,   /* all fragments are here, but the stream is not what was sent */
 	REASSEMBLY_DUPLICATE, /* had that one already, or its transfer is finished */
 	REASSEMBLY_CONFLICT,  /* contradicts an earlier fragment of its transfer; the first stays */
-	REASSEMBLY_MALFORMED, /* not a fragment of type data or reply */
+	REASSEMBLY_MALFORMED, /* not a fragment of type data or reply, or of another piece size */
 	REASSEMBLY_TOO_LARGE, /* announces more than max_total */
 	REASSEMBLY_NO_ROOM,   /* the memory budget or max_transfers is used up */
 	REASSEMBLY_RESULTS
@@ -38,6 +39,7 @@ enum reassembly_result {
 struct reassembly_info {
 	uint8_t id[MESSAGE_ID_SIZE];
 	uint8_t type;
+	uint16_t piece;
 	uint64_t total;                 /* bytes of the stream */
 	uint32_t count, have;           /* fragments */
 	uint32_t reordered;             /* arrived after one with a higher index */

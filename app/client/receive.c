@@ -59,6 +59,8 @@ static int keep_blocks(struct receiver *r, const struct reassembly_whole *whole,
 	struct message_block in;
 	struct reply_block *more;
 	size_t offset = 0;
+	const uint32_t payload =
+		(uint32_t)message_room(whole->info.piece) + SPHINX_PAYLOAD_OVERHEAD;
 
 	more = calloc(r->saved_count + whole->view.block_count, sizeof(*more));
 	if (!more)
@@ -70,10 +72,10 @@ static int keep_blocks(struct receiver *r, const struct reassembly_whole *whole,
 	while (message_next_block(&whole->view, &offset, &in)) {
 		struct reply_block *b = &r->saved[r->saved_count];
 
-		if (blocks_check(in.version, in.len) < 0)
+		if (blocks_check(in.version, in.len, payload) < 0)
 			continue;
 		b->version = in.version;
-		b->payload_size = (uint32_t)s->payload_size;
+		b->payload_size = payload;
 		b->len = in.len;
 		memcpy(b->data, in.data, in.len);
 		memcpy(b->answers, whole->info.id, MESSAGE_ID_SIZE);
@@ -262,6 +264,9 @@ int command_receive(struct client *c, struct error *err)
 	const struct reassembly_limits limits = {.max_total = most,
 		.max_memory = 2 * most,
 		.max_transfers = 256,
+		.piece = s->payload_size ? (uint16_t)(s->payload_size - SPHINX_PAYLOAD_OVERHEAD -
+						      MESSAGE_HEADER_SIZE)
+					 : 0,
 		.idle_ns = 10000000000u};
 	struct receiver r = {.client = c};
 	char text[ENDPOINT_STRLEN];

@@ -31,7 +31,7 @@ static int make_blocks(struct client *c, struct reply_wait *w, struct error *err
 	const struct settings *s = c->settings;
 	struct route_params params = c->route;
 	struct endpoint own;
-	int r = udp_own_address(&c->udp, &c->directory->nodes[0].address[0], &own, err);
+	int r = client_own_address(c, &own, err);
 
 	if (r < 0)
 		return r;

@@ -33,23 +33,29 @@ struct option_def {
 #define AT(member) offsetof(struct settings, member)
 
 static const struct option_def defs[] = {
-	{"directory", S | R | Y | P, TEXT, AT(directory), 0, 0, NULL, "FILE",
-		"the network's signed directory (receive: optional; then only its relays are "
-		"heard)"},
+	{"directory", S | Y | P, TEXT, AT(directory), 0, 0, NULL, "FILE",
+		"the network's signed directory"},
+	{"directory", R, TEXT, AT(directory), 0, 0, NULL, "FILE",
+		"the network's signed directory: listen to its relays alone"},
 	{"authority", S | R | Y | P, TEXT, AT(authority), 0, 0, NULL, "HEX|FILE",
 		"Ed25519 public key that must have signed the directory: 64 hex digits or a file"},
 	{"to", S, ADDRESS, AT(to), 0, 0, NULL, "IP:PORT", "where the last relay delivers"},
 	{"in", S | Y, TEXT, AT(in), 0, 0, "-", "FILE", "what is sent; - is standard input"},
-	{"out", S | R, TEXT, AT(out), 0, 0, "-", "FILE",
-		"where what arrives (send: the reply) is written; - is standard output"},
+	{"out", S, TEXT, AT(out), 0, 0, "-", "FILE",
+		"where the reply is written; - is standard output"},
+	{"out", R, TEXT, AT(out), 0, 0, "-", "FILE",
+		"where the message is written; - is standard output; with --count FILE.1, FILE.2 "
+		"..."},
 	{"force", S | R, FLAG, AT(force), 0, 0, NULL, NULL, "replace files that exist"},
-	{"bind", S | R | Y | P, ADDRESS, AT(bind), 0, 0, NULL, "IP:PORT",
+	{"bind", S | Y | P, ADDRESS, AT(bind), 0, 0, NULL, "IP:PORT",
 		"own address; IPv6 as [::1]:9000; without it any free port"},
-	{"count", R | P, WHOLE, AT(count), 1, 1000000, NULL, "N",
-		"receive: messages to wait for (1); ping: packets to send (5)"},
-	{"timeout", R | P, REAL, AT(timeout), 0, 1e6, NULL, "S",
-		"receive: give up after S seconds of silence (60; 0: never); "
-		"ping: wait S seconds for late ones (10)"},
+	{"bind", R, ADDRESS, AT(bind), 0, 0, NULL, "IP:PORT",
+		"the address that senders name with --to; IPv6 as [::1]:9000"},
+	{"count", R, WHOLE, AT(count), 1, 1000000, "1", "N", "messages to wait for"},
+	{"count", P, WHOLE, AT(count), 1, 1000000, "5", "N", "packets to send"},
+	{"timeout", R, REAL, AT(timeout), 0, 1e6, "60", "S",
+		"give up after S seconds in which no part of a message came; 0: never"},
+	{"timeout", P, REAL, AT(timeout), 0, 1e6, "10", "S", "wait S seconds for the late ones"},
 	{"interval", P, REAL, AT(interval), 0.001, 3600, "1", "S", "seconds between pings"},
 	{"reply-blocks", S, WHOLE, AT(reply_blocks), 0, 1024, NULL, "N",
 		"attach N reply blocks; each carries one packet of the answer"},
@@ -60,10 +66,10 @@ static const struct option_def defs[] = {
 		"keep the reply blocks that come with a message, for `reply`"},
 	{"block", Y, TEXT, AT(block), 0, 0, NULL, "FILE",
 		"reply blocks saved by `receive`; those used are removed from the file"},
-	{"payload-size", S | R | Y | P, WHOLE, AT(payload_size), MIN_PAYLOAD, SPHINX_PAYLOAD_MAX,
-		"1024", "BYTES",
-		"the network's payload size, sphinx.payload_size of its relays (reply: the "
-		"file's)"},
+	{"payload-size", S | P, WHOLE, AT(payload_size), MIN_PAYLOAD, SPHINX_PAYLOAD_MAX, "1024",
+		"BYTES", "the network's payload size, sphinx.payload_size of its relays"},
+	{"payload-size", R | Y, WHOLE, AT(payload_size), MIN_PAYLOAD, SPHINX_PAYLOAD_MAX, NULL,
+		"BYTES", "refuse packets (reply: blocks) of another payload size"},
 	{"hops", S | P, WHOLE, AT(hops), 1, SPHINX_MAX_HOPS, "3", "N", "relays on each route"},
 	{"mean-delay-ms", S | P, REAL, AT(mean_delay_ms), 0, 10000, "50", "MS",
 		"mean of the exponential delay asked of each relay but the last"},
@@ -116,6 +122,13 @@ static void help(FILE *out, int which)
 		fprintf(out, "  %-28s %s%s%s%s\n", left, d->help, d->initial ? " [" : "",
 			d->initial ? d->initial : "", d->initial ? "]" : "");
 	}
+	if (commands[which].command & (COMMAND_SEND | COMMAND_REPLY))
+		fprintf(out,
+			"\nThe last relay%s can read what is sent: encrypt it where that "
+			"matters.\n",
+			commands[which].command == COMMAND_SEND
+				? ", and whoever is between it and the receiver,"
+				: " of a block of version 258 or 259");
 	fprintf(out, "\nexit status: 0 done, 1 not or not wholly done, 2 wrong use\n");
 }
 
@@ -185,12 +198,20 @@ static int set_option(
 	}
 }
 
-static const struct option_def *find_option(const char *name, size_t len)
+/* An option may have a row for each command; that of another command is the second choice. */
+static const struct option_def *find_option(
+	const char *name, size_t len, enum client_command command)
 {
-	for (int i = 0; i < DEFS; i++)
-		if (strlen(defs[i].name) == len && memcmp(defs[i].name, name, len) == 0)
+	const struct option_def *other = NULL;
+
+	for (int i = 0; i < DEFS; i++) {
+		if (strlen(defs[i].name) != len || memcmp(defs[i].name, name, len) != 0)
+			continue;
+		if (defs[i].commands & command)
 			return &defs[i];
-	return NULL;
+		other = &defs[i];
+	}
+	return other;
 }
 
 /* "--name value", "--name=value" or a bare "--flag". */
@@ -206,7 +227,8 @@ static int parse_option(
 			"(betanet-client %s --help)",
 			arg, commands[which].name, commands[which].name);
 	equals = strchr(arg, '=');
-	d = find_option(arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2));
+	d = find_option(arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2),
+		commands[which].command);
 	if (!d)
 		return error_set(err, EINVAL, "%s: unknown option (betanet-client %s --help)", arg,
 			commands[which].name);
@@ -261,13 +283,8 @@ static int check(const struct settings *s, struct error *err)
 static void set_defaults(struct settings *s)
 {
 	for (int i = 0; i < DEFS; i++)
-		if (defs[i].initial)
+		if (defs[i].initial && (defs[i].commands & s->command))
 			(void)set_option(s, &defs[i], defs[i].initial, NULL);
-	s->count = s->command == COMMAND_PING ? 5 : 1;
-	s->timeout = s->command == COMMAND_PING ? 10 : 60;
-	/* the blocks' file says it; given, it must say the same */
-	if (s->command == COMMAND_REPLY)
-		s->payload_size = 0;
 }
 
 int settings_parse(struct settings *s, int argc, char **argv, FILE *out, struct error *err)
