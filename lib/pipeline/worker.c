@@ -16,9 +16,13 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-/* Frames of all RX queues, starting with another queue each time, so that none starves. */
-static void receive(struct worker *w, struct burst *b, unsigned max, uint64_t now)
+/* Frames of all RX queues, starting with another queue each time, so that none starves. The clock
+ * is read behind the reception: a worker that lost its core in between would take a packet for
+ * older than it is, and let it leave early. */
+static void receive(struct worker *w, struct burst *b, unsigned max)
 {
+	uint64_t now;
+
 	b->n = 0;
 	for (unsigned k = 0; k < w->rxq_count && b->n < max; k++) {
 		unsigned q = (w->next_rxq + k) % w->rxq_count;
@@ -33,6 +37,7 @@ static void receive(struct worker *w, struct burst *b, unsigned max, uint64_t no
 	}
 	if (++w->next_rxq >= w->rxq_count)
 		w->next_rxq = 0;
+	now = rte_rdtsc();
 	for (unsigned i = 0; i < b->n; i++) {
 		w->stats.rx_bytes += b->m[i]->pkt_len;
 		packet_meta(b->m[i])->arrival = now;
@@ -43,9 +48,10 @@ static void receive(struct worker *w, struct burst *b, unsigned max, uint64_t no
 
 /* Packets that the embedding program submitted join the burst behind parse: they have no headers.
  */
-static void receive_submitted(struct worker *w, struct burst *b, unsigned max, uint64_t now)
+static void receive_submitted(struct worker *w, struct burst *b, unsigned max)
 {
 	unsigned n = rte_ring_sc_dequeue_burst(w->submit, (void **)(b->m + b->n), max - b->n, NULL);
+	uint64_t now = rte_rdtsc();
 
 	for (unsigned i = b->n; i < b->n + n; i++) {
 		b->packet[i] = rte_pktmbuf_mtod(b->m[i], uint8_t *);
@@ -57,19 +63,19 @@ static void receive_submitted(struct worker *w, struct burst *b, unsigned max, u
 	w->stats.rx += n;
 }
 
-static unsigned ingress(struct worker *w, const struct snapshot *s, uint64_t now)
+static unsigned ingress(struct worker *w, const struct snapshot *s)
 {
 	struct burst *b = &w->burst;
 	unsigned n;
 
-	receive(w, b, w->b->cfg.batch_size, now);
+	receive(w, b, w->b->cfg.batch_size);
 	n = b->n;
 	if (b->n)
 		stage_parse(w, b);
 	if (b->n < w->b->cfg.batch_size) {
 		unsigned before = b->n;
 
-		receive_submitted(w, b, w->b->cfg.batch_size, now);
+		receive_submitted(w, b, w->b->cfg.batch_size);
 		n += b->n - before;
 	}
 	if (b->n) {
@@ -109,7 +115,7 @@ static void loop_once(struct worker *w, bool draining)
 	unsigned work = 0;
 
 	if (!draining)
-		work += ingress(w, s, start);
+		work += ingress(w, s);
 	work += egress_due(w, s, rte_rdtsc());
 	work += egress_transmit(w, rte_rdtsc());
 	w->stats.parked = wheel_count(w->wheel);
