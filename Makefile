@@ -47,6 +47,9 @@ ISA_shani := -msha -msse4.1
 ISA_sse41 := -msse4.1 -maes
 isa = $(strip $(foreach i,avx2 avx512 shani sse41,$(if $(filter %_$(i),$(basename $(1))),$(ISA_$(i)))))
 
+# unrolled vector code takes minutes and a gigabyte to compile at -O3 with sanitizers
+slow = $(if $(SANITIZE),$(if $(call isa,$(1)),-O1))
+
 LIB_SRC := $(sort $(wildcard lib/*/*.c) $(wildcard lib/*/*.S))
 LIB_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(LIB_SRC)))
 LIB := $(BUILD)/libbetanet.a
@@ -116,7 +119,7 @@ help:
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@$(if $(Q),echo "  CC    $<")
-	$(Q)$(CC) $(ALL_CFLAGS) $(call isa,$<) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(call isa,$<) $(call slow,$<) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
