@@ -65,7 +65,7 @@ static uint32_t break_even(uint64_t ladder, uint64_t begin, uint64_t mult)
 	if (begin + mult <= ladder)
 		return 0;
 	share = CURVE_ONE * (begin + mult - ladder) / (ladder - mult);
-	return share < CURVE_NEVER ? (uint32_t)share : CURVE_NEVER;
+	return share <= CURVE_HIGHEST ? (uint32_t)share : CURVE_NEVER;
 }
 
 void curve_choice_init(struct curve_choice *c, const struct curve_costs *costs)

@@ -17,13 +17,15 @@
  * CURVE_MEMORY packets. Forged and replayed packets, as well as final ones, do not go on.
  *
  * Hysteresis: a size class changes to the pair when f exceeds its threshold by CURVE_MARGIN, and
- * back when f is below it by as much. Before any packet was seen f is 1: a relay's packets go on.
+ * back when f is below it by as much. A threshold above CURVE_HIGHEST counts as never: f could
+ * hardly exceed it by the margin. Before any packet was seen f is 1: a relay's packets go on.
  */
 
 enum {
 	CURVE_CLASSES = 6,
 	CURVE_ONE = 65536, /* shares are in units of 1/65536 */
 	CURVE_MARGIN = CURVE_ONE / 20,
+	CURVE_HIGHEST = CURVE_ONE - 2 * CURVE_MARGIN,
 	CURVE_NEVER = 2 * CURVE_ONE, /* a threshold that no share reaches */
 	CURVE_MEMORY = 512,
 };

@@ -606,13 +606,16 @@ static void around_the_threshold_the_choice_does_not_flutter(void **state)
 static void a_pair_that_costs_more_is_never_taken(void **state)
 {
 	struct curve_costs slow = costs_of(30, 50, 28), slower = costs_of(30, 10, 31),
-			   free_start = costs_of(94, 10, 32);
+			   free_start = costs_of(94, 10, 32), late = costs_of(100, 98, 49);
 	struct curve_choice c;
 
 	(void)state;
 	curve_choice_init(&c, &slow);
 	assert_int_equal(bursts_until(&c, true, MAX), 1000);
 	curve_choice_init(&c, &slower);
+	assert_int_equal(bursts_until(&c, true, MAX), 1000);
+	/* one that pays at more than nine tenths is no use, with the margin on top */
+	curve_choice_init(&c, &late);
 	assert_int_equal(bursts_until(&c, true, MAX), 1000);
 	/* and one that costs less even without a second product always */
 	curve_choice_init(&c, &free_start);
@@ -644,7 +647,7 @@ static void a_flood_through_the_burst_ends_on_the_ladder(void **state)
 	for (unsigned phase = 0; phase < 3; phase++) {
 		const struct bench *from = phase == 1 ? forged : good;
 
-		for (unsigned round = 0; round < 15; round++) {
+		for (unsigned round = 0; round < 20; round++) {
 			for (unsigned i = 0; i < MAX; i++)
 				memcpy(t->packet[i], from->packet[i], t->len);
 			sphinx_open_burst(b, node_secret, t->packet, t->len, MAX, t->status);
