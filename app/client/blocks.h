@@ -19,7 +19,10 @@
  * twice links both replies, and the relays drop the second as a replay: so a block leaves the file
  * before its packet leaves the host, whatever happens afterwards.
  */
-enum { BLOCKS_MAX_FILE = 64 << 20 };
+enum {
+	BLOCKS_MAX_FILE = 64 << 20,
+	BLOCKS_MAX_PER_MESSAGE = 1024, /* more are neither sent nor kept */
+};
 
 struct reply_block {
 	uint16_t version;

@@ -53,34 +53,44 @@ static const char *output_name(const struct settings *s, uint64_t number, char *
 	return out;
 }
 
+/* The next block that can be one: whoever writes to us may have put anything there. */
+static bool next_block(const struct reassembly_whole *w, size_t *offset, struct reply_block *b)
+{
+	const size_t payload = message_room(w->info.piece) + SPHINX_PAYLOAD_OVERHEAD;
+	struct message_block in;
+
+	while (message_next_block(&w->view, offset, &in)) {
+		if (blocks_check(in.version, in.len, (uint32_t)payload) < 0)
+			continue;
+		b->version = in.version;
+		b->payload_size = (uint32_t)payload;
+		b->len = in.len;
+		memcpy(b->data, in.data, in.len);
+		memcpy(b->answers, w->info.id, MESSAGE_ID_SIZE);
+		return true;
+	}
+	return false;
+}
+
 static int keep_blocks(struct receiver *r, const struct reassembly_whole *whole, struct error *err)
 {
 	const struct settings *s = r->client->settings;
-	struct message_block in;
-	struct reply_block *more;
-	size_t offset = 0;
-	const uint32_t payload =
-		(uint32_t)message_room(whole->info.piece) + SPHINX_PAYLOAD_OVERHEAD;
+	struct reply_block one, *more;
+	size_t offset = 0, fit = 0;
 
-	more = calloc(r->saved_count + whole->view.block_count, sizeof(*more));
+	while (fit < BLOCKS_MAX_PER_MESSAGE && next_block(whole, &offset, &one))
+		fit++;
+	more = calloc(r->saved_count + fit + 1, sizeof(*more));
 	if (!more)
-		return error_set(err, ENOMEM, "not enough memory for reply blocks");
+		return error_set(err, ENOMEM, "not enough memory for %zu reply blocks", fit);
 	if (r->saved_count > 0)
 		memcpy(more, r->saved, r->saved_count * sizeof(*more));
 	blocks_free(r->saved, r->saved_count);
 	r->saved = more;
-	while (message_next_block(&whole->view, &offset, &in)) {
-		struct reply_block *b = &r->saved[r->saved_count];
-
-		if (blocks_check(in.version, in.len, payload) < 0)
-			continue;
-		b->version = in.version;
-		b->payload_size = payload;
-		b->len = in.len;
-		memcpy(b->data, in.data, in.len);
-		memcpy(b->answers, whole->info.id, MESSAGE_ID_SIZE);
-		r->saved_count++;
-	}
+	offset = 0;
+	for (size_t i = 0; i < fit && next_block(whole, &offset, &one); i++)
+		r->saved[r->saved_count++] = one;
+	sodium_memzero(&one, sizeof(one));
 	return blocks_save(s->save_reply_blocks, r->saved, r->saved_count,
 		s->force || r->taken > 0 ? FILE_FORCE : 0, err);
 }

@@ -96,6 +96,7 @@ static uint32_t send_stream(
 		progress_show(&bar, ++sent, h->count);
 	}
 	progress_end(&bar);
+	sodium_memzero(message, route_room(&c->route));
 	free(message);
 	return sent;
 }
@@ -264,6 +265,7 @@ static int send_content(struct client *c, struct reply_wait *w, const uint8_t *c
 			c->route.payload_size);
 	}
 	sent = send_stream(c, &h, stream, err);
+	sodium_memzero(stream, stream_len); /* the reply blocks are in it */
 	free(stream);
 	if (sent < h.count) {
 		fprintf(stderr, "betanet-client: %s after %u of %u packets\n",

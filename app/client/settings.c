@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "settings.h"
+#include "blocks.h"
 #include "core/version.h"
 #include "message.h"
 #include "sphinx/packet.h"
@@ -57,7 +58,7 @@ static const struct option_def defs[] = {
 		"give up after S seconds in which no part of a message came; 0: never"},
 	{"timeout", P, REAL, AT(timeout), 0, 1e6, "10", "S", "wait S seconds for the late ones"},
 	{"interval", P, REAL, AT(interval), 0.001, 3600, "1", "S", "seconds between pings"},
-	{"reply-blocks", S, WHOLE, AT(reply_blocks), 0, 1024, NULL, "N",
+	{"reply-blocks", S, WHOLE, AT(reply_blocks), 0, BLOCKS_MAX_PER_MESSAGE, NULL, "N",
 		"attach N reply blocks; each carries one packet of the answer"},
 	{"reply-version", S, WHOLE, AT(reply_version), 258, 260, "260", "V",
 		"Sphinx version of the reply blocks"},
@@ -77,7 +78,8 @@ static const struct option_def defs[] = {
 	{"version", S | P, WHOLE, AT(version), 258, 259, "259", "V", "Sphinx version of packets"},
 	{"max-size", S | R, SIZE, AT(max_size), 1, 0x1p38, "64M", "BYTES",
 		"largest message; K, M and G are powers of 1024"},
-	{"quiet", S | R | Y | P, FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress, no summary"},
+	{"quiet", S | R | Y, FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress, no summary"},
+	{"quiet", P, FLAG, AT(quiet), 0, 0, NULL, NULL, "the statistics alone"},
 };
 
 enum { DEFS = sizeof(defs) / sizeof(defs[0]) };

@@ -86,11 +86,14 @@ int udp_open(struct udp *u, const struct endpoint *at, uint8_t family, struct er
 	if (u->fd < 0)
 		return fail(-1, "cannot open a UDP socket for", at, err);
 	set_options(u->fd, at->family);
-	if (bind(u->fd, (struct sockaddr *)&sa, len) < 0)
-		return fail(u->fd, "cannot bind to", at, err);
+	if (bind(u->fd, (struct sockaddr *)&sa, len) < 0) {
+		int r = fail(u->fd, "cannot bind to", at, err);
+
+		u->fd = -1;
+		return r;
+	}
 	len = sizeof(sa);
-	if (getsockname(u->fd, (struct sockaddr *)&sa, &len) < 0)
-		return fail(u->fd, "cannot ask for the address of", at, err);
+	getsockname(u->fd, (struct sockaddr *)&sa, &len);
 	return endpoint_from_sockaddr(&u->bound, (struct sockaddr *)&sa);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "client_lab.h"
+#include "../../app/client/message.h"
 
 /* ---- replies ---- */
 
@@ -152,6 +153,47 @@ static void forged_replies_do_not_use_a_block_up(void **state)
 	assert_same(path("question"), path("answer"));
 }
 
+/* Four bytes each on the wire; the receiver must not spend memory on what they announce. */
+static void a_hundred_thousand_empty_blocks_are_not_kept(void **state)
+{
+	enum { LIES = 100000, ROOM = 1007 };
+	struct message_block *lies = calloc(LIES, sizeof(*lies));
+	const char *at = free_address("127.0.0.1");
+	struct sockaddr_storage sa = {0};
+	struct message_header h;
+	uint8_t *stream, datagram[ROOM], none = 0;
+	struct child receive;
+	struct endpoint to;
+	char extra[200];
+	size_t len;
+	socklen_t n;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	(void)state;
+	for (int i = 0; i < LIES; i++)
+		lies[i] = (struct message_block){.version = 260, .data = &none};
+	assert_int_equal(
+		message_compose(NULL, (const uint8_t *)"hi", 2, lies, LIES, &stream, &len), 0);
+	free(lies);
+	assert_int_equal(message_split(&h, MESSAGE_DATA, len, ROOM), 0);
+	unlink(path("blocks"));
+	snprintf(extra, sizeof(extra), "--save-reply-blocks %s", path("blocks"));
+	receive = listening(at, extra);
+	assert_int_equal(endpoint_parse(&to, at), 0);
+	n = endpoint_to_sockaddr(&to, &sa);
+	for (uint32_t i = 0; i < h.count; i++) {
+		sendto(fd, datagram, message_fragment(&h, stream, i, datagram), 0,
+			(struct sockaddr *)&sa, n);
+		if (i % 32 == 31)
+			pause_ms(5);
+	}
+	close(fd);
+	free(stream);
+	assert_status(&receive, 0);
+	assert_says(receive.out, "hi");
+	assert_int_equal(blocks_in(path("blocks")), 0);
+}
+
 static void a_wait_without_a_reply_fails(void **state)
 {
 	struct child send;
@@ -215,6 +257,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_blocks_know_the_networks_payload_size),
 		cmocka_unit_test(a_block_of_another_network_is_refused_and_kept),
 		cmocka_unit_test(forged_replies_do_not_use_a_block_up),
+		cmocka_unit_test(a_hundred_thousand_empty_blocks_are_not_kept),
 		cmocka_unit_test(a_wait_without_a_reply_fails),
 		cmocka_unit_test(pings_come_back),
 		cmocka_unit_test(lost_pings_are_counted),
