@@ -275,6 +275,22 @@ ping_through() {
 	in_ns sender timeout 30 "$build/betanet-client" ping "${common[@]}" --bind 10.77.0.10:0 --count 5 --interval 0.1 --timeout 5
 }
 
+# A question with a reply block of the given version, answered by a receiver that does not learn from where it came.
+reply_through() { # version
+	local asker receiver=10.77.0.20:7100
+	rm -f "$dir/question" "$dir/blocks" "$dir/answer"
+	ip netns exec "$lab-receiver" timeout 30 "$build/betanet-client" receive "${common[@]}" --bind $receiver --out "$dir/question" --save-reply-blocks "$dir/blocks" --timeout 20 --quiet </dev/null &
+	pid[receiver]=$!
+	sleep 0.3
+	ip netns exec "$lab-sender" timeout 30 "$build/betanet-client" send "${common[@]}" --bind 10.77.0.10:0 --to $receiver --in "$dir/small" --reply-blocks 3 --reply-version "$1" --wait 20 --out "$dir/answer" --quiet </dev/null &
+	asker=$! pid[asker]=$!
+	wait_gone "${pid[receiver]}" 25 && wait "${pid[receiver]}" && unset "pid[receiver]" || return
+	head -c 2000 "$dir/file" >"$dir/reply"
+	in_ns receiver timeout 30 "$build/betanet-client" reply "${common[@]}" --block "$dir/blocks" --in "$dir/reply" --quiet || return
+	wait_gone $asker 25 && wait $asker && unset "pid[asker]" || return
+	cmp "$dir/small" "$dir/question" && cmp "$dir/reply" "$dir/answer"
+}
+
 wrong_input() {
 	in_ns sender timeout 120 python3 tests/functional/netlab.py wrong $driver "$(socket_of entry)" net0 10.77.0.1 fd77::1 $port "$dir/sample"
 }
@@ -326,6 +342,9 @@ if [ $started = 3 ]; then
 	check "64 KiB file over IPv6, compared" send_file_v6
 	check "as many packets left as had entered" counts_agree
 	check "ping through the mixnet" ping_through
+	for version in 258 259 260; do
+		check "reply through blocks of version $version" reply_through $version
+	done
 	if [ -s "$dir/sample" ]; then
 		check "wrong input is dropped, each with its counter" wrong_input
 		check "a restarted relay still refuses what it had seen" replay_after_restart
