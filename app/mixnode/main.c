@@ -132,6 +132,29 @@ static int split_arguments(int argc, char **argv, struct options *o, int *eal_ar
 	return parse_options(argc - at, argv + at, o);
 }
 
+/* EAL's --force-max-simd-bitwidth binds the curve's kernels, too. EAL itself cannot be asked: 256
+ * is its default. */
+static void apply_simd_limit(int argc, char **argv, struct config *c)
+{
+	static const char name[] = "--force-max-simd-bitwidth";
+	unsigned long bits = 0;
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = argv[i] + sizeof(name) - 1;
+
+		if (strncmp(argv[i], name, sizeof(name) - 1) != 0)
+			continue;
+		if (*value == '=')
+			bits = strtoul(value + 1, NULL, 10);
+		else if (*value == '\0' && i + 1 < argc)
+			bits = strtoul(argv[i + 1], NULL, 10);
+	}
+	if (bits >= 128 && (c->pipeline.max_simd_bits == 0 || bits < c->pipeline.max_simd_bits))
+		c->pipeline.max_simd_bits = bits < 256 ? 128 : bits < 512 ? 256 : 512;
+	else if (bits > 0 && bits < 128)
+		c->pipeline.max_simd_bits = 128;
+}
+
 /* ---- the control lcore's loop
  * -------------------------------------------------------------------------------- */
 
@@ -283,6 +306,7 @@ int main(int argc, char **argv)
 		free(c);
 		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
+	apply_simd_limit(eal_argc, argv, c);
 	if (install_signals() < 0 || rte_eal_init(eal_argc, argv) < 0) {
 		fprintf(stderr, "betanet-mixnode: EAL did not start: %s\n",
 			rte_strerror(rte_errno));

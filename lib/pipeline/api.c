@@ -168,9 +168,10 @@ static int make_worker(struct betanet *b, unsigned index, struct error *err)
 		return r;
 	w->b = b;
 	w->index = index;
-	w->crypto = crypto_create();
-	w->secrets = secmem_alloc(BURST_MAX * sizeof(*w->secrets));
-	if (!w->crypto || !w->secrets)
+	/* at an exit most packets end: nothing to share between two multiplications */
+	w->sphinx = sphinx_burst_create(
+		b->cfg.role == BETANET_EXIT ? SPHINX_CURVE_LADDER : SPHINX_CURVE_AUTO);
+	if (!w->sphinx)
 		return error_set(err, ENOMEM,
 			"not enough locked memory for worker %u; raise `ulimit -l`", index);
 	snprintf(name, sizeof(name), "mix_submit_%u", index);
@@ -554,8 +555,7 @@ int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_re
 static void destroy_worker(struct worker *w)
 {
 	wheel_free(w->wheel);
-	crypto_free(w->crypto);
-	secmem_free(w->secrets);
+	sphinx_burst_free(w->sphinx);
 	rte_ring_free(w->submit);
 	free(w->own);
 }

@@ -5,9 +5,9 @@
 #include <rte_mbuf.h>
 #include "core/drop.h"
 #include "sphinx/address.h"
-#include "sphinx/sphinx.h"
+#include "sphinx/burst.h"
 
-enum { BURST_MAX = 128 };
+enum { BURST_MAX = SPHINX_BURST_MAX };
 
 /*
  * Up to 128 packets on their way through a worker, in columns. A stage is one function over one
@@ -19,11 +19,12 @@ enum { BURST_MAX = 128 };
  */
 struct burst {
 	unsigned n;
-	struct rte_mbuf *m[BURST_MAX];      /* rx */
-	enum drop_reason reason[BURST_MAX]; /* rx */
-	uint8_t *packet[BURST_MAX];         /* parse: the Sphinx packet within the mbuf */
-	struct sphinx_hop hop[BURST_MAX];   /* finish */
-	uint64_t fingerprint[BURST_MAX];    /* replay */
+	struct rte_mbuf *m[BURST_MAX];        /* rx */
+	enum drop_reason reason[BURST_MAX];   /* rx */
+	uint8_t *packet[BURST_MAX];           /* parse: the Sphinx packet within the mbuf */
+	struct sphinx_hop hop[BURST_MAX];     /* finish */
+	enum sphinx_status status[BURST_MAX]; /* open, finish */
+	uint64_t fingerprint[BURST_MAX];      /* replay */
 	unsigned dropped;
 	struct rte_mbuf *drop[BURST_MAX]; /* burst_settle: to be freed in one call */
 };

@@ -126,8 +126,7 @@ struct worker {
 	unsigned reply_count;
 	struct rte_ring *submit;
 	struct wheel *wheel;
-	struct crypto *crypto;
-	struct sphinx_secrets *secrets; /* locked: one for each packet of a burst */
+	struct sphinx_burst *sphinx; /* locked: keys and tags of the burst under way */
 	struct burst burst;
 	struct lcore_stats stats __rte_cache_aligned;
 };

@@ -8,7 +8,6 @@
 
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
-#include <sodium.h>
 
 void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT])
 {
@@ -109,16 +108,20 @@ static const enum drop_reason reason_of_status[] = {
 
 void stage_open(struct worker *w, struct burst *b)
 {
-	for (unsigned i = 0; i < b->n; i++) {
-		enum sphinx_status s = sphinx_unwrap_open(w->crypto, w->b->sphinx_secret,
-			b->packet[i], w->b->packet_size, &w->secrets[i]);
-
-		b->reason[i] = reason_of_status[s];
-	}
+	sphinx_open_burst(
+		w->sphinx, w->b->sphinx_secret, b->packet, w->b->packet_size, b->n, b->status);
+	for (unsigned i = 0; i < b->n; i++)
+		b->reason[i] = reason_of_status[b->status[i]];
 }
 
-/* ---- replay: only packets whose MAC holds are remembered
- * ---------------------------------------------- */
+/* ---- replay: only packets whose MAC holds are remembered ---------------------------------------
+ */
+
+static const enum drop_reason reason_of_replay[] = {
+	[REPLAY_NEW] = DROP_NONE,
+	[REPLAY_SEEN] = DROP_replay,
+	[REPLAY_FULL] = DROP_replay_full,
+};
 
 void stage_replay(struct worker *w, struct burst *b)
 {
@@ -127,41 +130,28 @@ void stage_replay(struct worker *w, struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!burst_live(b, i))
 			continue;
-		b->fingerprint[i] =
-			replay_fingerprint(table, w->secrets[i].expanded + SPHINX_OFF_TAG);
+		b->fingerprint[i] = replay_fingerprint(table, sphinx_burst_tag(w->sphinx, i));
 		replay_prefetch(table, b->fingerprint[i]);
 	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!burst_live(b, i))
 			continue;
-		switch (replay_check_and_set(table, b->fingerprint[i])) {
-		case REPLAY_NEW:
-			continue;
-		case REPLAY_SEEN:
-			b->reason[i] = DROP_replay;
-			break;
-		case REPLAY_FULL:
-			b->reason[i] = DROP_replay_full;
-			break;
-		}
-		sodium_memzero(&w->secrets[i], sizeof(w->secrets[i]));
+		b->reason[i] = reason_of_replay[replay_check_and_set(table, b->fingerprint[i])];
+		if (!burst_live(b, i))
+			b->status[i] =
+				SPHINX_bad_mac; /* any but ok: sphinx_finish_burst passes over it */
 	}
 }
 
-/* ---- finish: header, next alpha, payload; in place
- * ---------------------------------------------------- */
+/* ---- finish: header, next alpha, payload; in place ----------------------------------------------
+ */
 
 void stage_finish(struct worker *w, struct burst *b)
 {
-	for (unsigned i = 0; i < b->n; i++) {
-		enum sphinx_status s;
-
-		if (!burst_live(b, i))
-			continue;
-		s = sphinx_unwrap_finish(
-			w->crypto, b->packet[i], w->b->packet_size, &w->secrets[i], &b->hop[i]);
-		b->reason[i] = reason_of_status[s];
-	}
+	sphinx_finish_burst(w->sphinx, b->status, b->hop);
+	for (unsigned i = 0; i < b->n; i++)
+		if (burst_live(b, i))
+			b->reason[i] = reason_of_status[b->status[i]];
 	burst_settle(b, w->stats.drops);
 	w->stats.processed += b->n;
 }
