@@ -88,7 +88,7 @@ static void lost_packets_are_named_and_nothing_is_written(void **state)
 
 	(void)state;
 	make_file(in, 30000);
-	receive = start("receive", NULL, "receive --bind %s --timeout 1 --out %s", at, out);
+	receive = start("receive", NULL, "receive --bind %s --timeout 2 --out %s", at, out);
 	wait_for(receive.err, "listening on");
 	mix->delivered = 0;
 	mix->lose_every = 10;
@@ -118,7 +118,7 @@ static void a_damaged_message_is_not_written(void **state)
 
 	(void)state;
 	make_file(in, 5000);
-	receive = start("receive", NULL, "receive --bind %s --timeout 1 --out %s", at, out);
+	receive = start("receive", NULL, "receive --bind %s --timeout 2 --out %s", at, out);
 	wait_for(receive.err, "listening on");
 	mix->delivered = 0;
 	mix->damage_every = 3;
@@ -137,7 +137,7 @@ static void packets_of_another_size_than_asked_for_are_ignored(void **state)
 
 	(void)state;
 	make_file(path("in"), 5000);
-	receive = start("receive", NULL, "receive --bind %s --timeout 1 --payload-size 2065", at);
+	receive = start("receive", NULL, "receive --bind %s --timeout 2 --payload-size 2065", at);
 	wait_for(receive.err, "listening on");
 	send = start("send", NULL, "send %s --to %s --in %s --mean-delay-ms 1", network(), at,
 		path("in"));

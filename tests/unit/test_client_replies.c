@@ -230,7 +230,7 @@ static void lost_pings_are_counted(void **state)
 	mix->delivered = 0;
 	mix->lose_every = 2;
 	ping = start("ping", NULL,
-		"ping %s --count 4 --interval 0.02 --mean-delay-ms 0 --timeout 0.5", network());
+		"ping %s --count 4 --interval 0.02 --mean-delay-ms 0 --timeout 1.5", network());
 	assert_status(&ping, 0);
 	mix->lose_every = 0;
 	assert_says(ping.out, "4 packets sent, 2 came back, 50.0% lost");
