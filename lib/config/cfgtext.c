@@ -79,7 +79,7 @@ static int scan_string(struct scan *s)
 
 static int scan_number(struct scan *s)
 {
-	const char *p = s->in;
+	const char *copy = s->out; /* ends here, which the text itself need not do */
 	bool real = false;
 	long long v;
 
@@ -94,8 +94,9 @@ static int scan_number(struct scan *s)
 	}
 	if (real)
 		return 0;
+	*s->out = '\0';
 	errno = 0;
-	v = strtoll(p, NULL, 10);
+	v = strtoll(copy, NULL, 10);
 	if (errno == ERANGE)
 		return scan_error(s, "a number that does not fit 64 bits");
 	if ((v < INT_MIN || v > INT_MAX) && s->in[-1] != 'L')

@@ -741,6 +741,27 @@ static void signing_refuses_what_loading_would(void **state)
 	free(t.s);
 }
 
+/* The bytes need not be followed by a NUL: AddressSanitizer looks for it. */
+static void text_may_end_anywhere(void **state)
+{
+	struct text t = small();
+
+	(void)state;
+	for (size_t n = 0; n < t.n; n++) {
+		uint8_t *exact = malloc(n ? n : 1);
+		struct error err = {""};
+		int r;
+
+		assert_non_null(exact);
+		memcpy(exact, t.s, n);
+		r = directory_sign_text("dir.conf", exact, n, "/nonexistent/out", seed, 0, &err);
+		free(exact);
+		if (r == 0 || !err.msg[0])
+			fail_msg("%zu bytes: %d", n, r);
+	}
+	free(t.s);
+}
+
 static void missing_file_keeps_its_number(void **state)
 {
 	struct directory *d;
@@ -922,6 +943,7 @@ int main(void)
 		cmocka_unit_test(directory_larger_than_allowed),
 		cmocka_unit_test(signing_makes_the_documented_file),
 		cmocka_unit_test(signing_refuses_what_loading_would),
+		cmocka_unit_test(text_may_end_anywhere),
 		cmocka_unit_test(missing_file_keeps_its_number),
 		cmocka_unit_test(nodes_are_drawn_by_weight),
 		cmocka_unit_test(families_of_a_route_differ),
