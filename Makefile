@@ -94,12 +94,16 @@ fuzz: $(FUZZERS)
 lint:
 	@scripts/lint.sh
 
-install: $(APP_BIN)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/betanet $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg
+# what a program that embeds a mix includes, with the headers that those include
+PUBLIC_HEADERS := pipeline/betanet.h sphinx/sphinx.h sphinx/packet.h sphinx/address.h crypto/crypto.h core/error.h
+
+install: $(APP_BIN) $(LIB)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg
 	install -m 755 $(APP_BIN) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 lib/pipeline/betanet.h $(DESTDIR)$(PREFIX)/include/betanet
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib
-	install -m 644 $(wildcard drivers-cfg/*.conf drivers-cfg/*.md) $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg
+	for h in $(PUBLIC_HEADERS); do install -D -m 644 lib/$$h $(DESTDIR)$(PREFIX)/include/betanet/$$h; done
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' lib/betanet.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/betanet.pc
+	install -m 644 app/mixnode/example.conf $(wildcard drivers-cfg/*.conf drivers-cfg/*.md) $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg
 endif
 
 deps:
