@@ -79,7 +79,7 @@ cleanup() {
 	done
 	for n in "${relays[@]}" sender receiver bridge; do
 		ip netns del "$lab-$n" 2>/dev/null
-		rm -rf "/var/run/dpdk/$lab-$n"
+		rm -rf "/var/run/dpdk/$lab-$n" 2>/dev/null
 	done
 	[ -z "$dir" ] || rm -rf "$dir"
 }
