@@ -38,6 +38,29 @@ static inline double bench_clock(clockid_t clock)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* For what runs once: from bench_begin to bench_end, which turns the readings into lengths. */
+struct bench_span {
+	double ns, cpu_ns, cycles;
+};
+
+static inline struct bench_span bench_begin(void)
+{
+	return (struct bench_span){.ns = bench_clock(CLOCK_MONOTONIC) * 1e9,
+		.cpu_ns = bench_clock(CLOCK_THREAD_CPUTIME_ID) * 1e9,
+		.cycles = (double)__rdtsc()};
+}
+
+static inline void bench_end(struct bench_span *s)
+{
+	s->cycles = (double)__rdtsc() - s->cycles;
+	s->ns = bench_clock(CLOCK_MONOTONIC) * 1e9 - s->ns;
+	s->cpu_ns = bench_clock(CLOCK_THREAD_CPUTIME_ID) * 1e9 - s->cpu_ns;
+	if (s->cpu_ns < 0.95 * s->ns)
+		printf("NOTE: other programs had this core for %.0f %% of the time; do not use the "
+		       "next figure\n",
+			100 * (1 - s->cpu_ns / s->ns));
+}
+
 /* One round before the counted ones warms caches and clock. Says so when others had the core for
  * more than a twentieth of the time: the figures are too high then. */
 static inline void bench_run(struct bench *rows, unsigned count)

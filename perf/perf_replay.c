@@ -8,22 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <x86intrin.h>
 
+#include "bench.h"
 #include "core/secmem.h"
 #include "replay/replay.h"
 
 enum { BURST = 128, BURSTS = 2000 };
 #define CAPACITY (UINT64_C(1) << 24)
-
-static uint64_t nanoseconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static unsigned check_burst(struct replay *r, uint64_t first, enum replay_result expected)
 {
@@ -43,21 +34,23 @@ static unsigned check_burst(struct replay *r, uint64_t first, enum replay_result
 	return right;
 }
 
-static void measure(struct replay *r, uint64_t first, enum replay_result expected, const char *what)
+static void measure(struct replay *r, unsigned level, uint64_t first, enum replay_result expected,
+	const char *what)
 {
-	uint64_t ns = nanoseconds(), cycles = __rdtsc(), n = (uint64_t)BURST * BURSTS, right = 0;
+	const uint64_t n = (uint64_t)BURST * BURSTS;
+	struct bench_span span = bench_begin();
+	uint64_t right = 0;
 
 	for (uint64_t i = 0; i < BURSTS; i++)
 		right += check_burst(r, first + i * BURST, expected);
-	cycles = __rdtsc() - cycles;
-	ns = nanoseconds() - ns;
+	bench_end(&span);
 	if (right != n) {
 		fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " tags got another answer\n", what,
 			n - right, n);
 		exit(1);
 	}
-	printf("  %s %6.1f ns %6.1f cycles", what, (double)ns / (double)n,
-		(double)cycles / (double)n);
+	printf("replay: %3u %% full  %-12s %6.1f ns %6.1f cycles\n", level, what,
+		span.ns / (double)n, span.cycles / (double)n);
 }
 
 int main(void)
@@ -80,14 +73,12 @@ int main(void)
 		for (; next < fill; next += BURST)
 			if (check_burst(r, next, REPLAY_NEW) != BURST)
 				abort();
-		printf("replay: %3u %% full", levels[i]);
 		seen = next;
-		measure(r, next, REPLAY_NEW, "new");
+		measure(r, levels[i], next, REPLAY_NEW, "new");
 		next += (uint64_t)BURST * BURSTS;
-		measure(r, seen, REPLAY_SEEN, " seen, recent");
+		measure(r, levels[i], seen, REPLAY_SEEN, "seen, recent");
 		if (seen > (uint64_t)BURST * BURSTS)
-			measure(r, 0, REPLAY_SEEN, " seen, old");
-		putchar('\n');
+			measure(r, levels[i], 0, REPLAY_SEEN, "seen, old");
 	}
 	replay_close(r);
 	return 0;

@@ -8,13 +8,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <x86intrin.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_timer.h>
 
+#include "bench.h"
 #include "mix/wheel.h"
 
 enum { BURST = 128, DRAWS = 1 << 16, PACKETS = 1 << 21 };
@@ -31,14 +30,6 @@ static uint64_t rng(void)
 	rng_state ^= rng_state >> 7;
 	rng_state ^= rng_state << 17;
 	return rng_state * UINT64_C(2685821657736338717);
-}
-
-static uint64_t nanoseconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void draw(void)
@@ -83,8 +74,9 @@ static void measure_wheel(uint64_t parked)
 {
 	struct wheel_params p = {TICK, HORIZON, (uint32_t)(parked + parked / 4 + 1024), 0};
 	struct run r = {.gap = MEAN * 1024 / parked};
+	struct bench_span span;
 	struct error err;
-	uint64_t ns, cycles, low = UINT64_MAX, high = 0;
+	uint64_t low = UINT64_MAX, high = 0;
 
 	if (wheel_create(&p, &r.w, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
@@ -93,8 +85,7 @@ static void measure_wheel(uint64_t parked)
 	while (r.now < 10 * MEAN && r.in < 3 * parked)
 		turn(&r);
 	/* as many more as the pool of touched chunks needs to be well mixed */
-	ns = nanoseconds();
-	cycles = __rdtsc();
+	span = bench_begin();
 	for (unsigned i = 0; i < PACKETS / BURST; i++) {
 		uint32_t n;
 
@@ -103,12 +94,11 @@ static void measure_wheel(uint64_t parked)
 		low = n < low ? n : low;
 		high = n > high ? n : high;
 	}
-	cycles = __rdtsc() - cycles;
-	ns = nanoseconds() - ns;
+	bench_end(&span);
 	printf("%-28s %9" PRIu64 " parked (%" PRIu64 "..%" PRIu64
 	       ") %8.1f ns %8.1f cycles  %6.1f MiB\n",
-		"wheel: insert + expire", parked, low, high, (double)ns / PACKETS,
-		(double)cycles / PACKETS, (double)wheel_memory(&p) / 1048576.0);
+		"wheel: insert + expire", parked, low, high, span.ns / PACKETS,
+		span.cycles / PACKETS, (double)wheel_memory(&p) / 1048576.0);
 	wheel_free(r.w);
 }
 
@@ -123,34 +113,29 @@ static int measure_rte_timer(void)
 {
 	enum { N = 100000 };
 	struct rte_timer *t = calloc(N, sizeof(*t));
-	uint64_t hz = rte_get_timer_hz(), ns, cycles, end = 0;
-	unsigned lcore = rte_lcore_id(), done = 0;
+	const uint64_t hz = rte_get_timer_hz();
+	struct bench_span in, out;
+	unsigned done = 0;
 
 	if (!t || rte_timer_subsystem_init() < 0)
 		return -1;
 	for (unsigned i = 0; i < N; i++)
 		rte_timer_init(&t[i]);
-	ns = nanoseconds();
-	cycles = rte_rdtsc();
+	in = bench_begin();
 	for (unsigned i = 0; i < N; i++)
-		rte_timer_reset(&t[i], hz / 2 + delays[i % DRAWS] * hz / 1000000000, SINGLE, lcore,
-			expired, &done);
-	end = rte_get_timer_cycles() + hz / 2 + 20 * MEAN * hz / 1000000000;
-	cycles = rte_rdtsc() - cycles;
-	ns = nanoseconds() - ns;
-	while (rte_get_timer_cycles() < end)
-		rte_delay_us_sleep(1000);
-	ns = nanoseconds() - ns;
-	cycles = rte_rdtsc() - cycles;
+		rte_timer_reset(&t[i], hz / 2 + delays[i % DRAWS] * hz / 1000000000, SINGLE,
+			rte_lcore_id(), expired, &done);
+	bench_end(&in);
+	rte_delay_us_sleep(500000 + HORIZON / 1000);
+	out = bench_begin();
 	rte_timer_manage();
-	cycles = rte_rdtsc() - cycles;
-	ns = nanoseconds() - ns;
+	bench_end(&out);
 	rte_timer_subsystem_finalize();
 	free(t);
 	if (done != N)
 		return -1;
 	printf("%-28s %9d parked %*s %8.1f ns %8.1f cycles\n", "rte_timer: reset + manage", N, 18,
-		"", (double)ns / N, (double)cycles / N);
+		"", (in.ns + out.ns) / N, (in.cycles + out.cycles) / N);
 	return 0;
 }
 
