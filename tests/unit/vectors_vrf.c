@@ -37,7 +37,7 @@ static void expect(struct verdict *verdict, const struct json *v, const char *ke
 {
 	uint8_t want[128];
 
-	if (!json_get(v, key))
+	if (!json_str(v, key))
 		return;
 	if (json_hex(v, key, want, sizeof(want)) != len || memcmp(want, value, len) != 0)
 		blame(verdict, key);
