@@ -7,37 +7,24 @@
 #include <string.h>
 
 enum {
-	OFF_VERSION = 4,
-	OFF_SUITE = 5,
-	OFF_SOURCE = 6,
-	OFF_STATUS = 7,
-	OFF_NETWORK = 8,
-	OFF_NODE = 40,
-	OFF_PERIOD = 72,
-	OFF_EPOCH = 80,
-	OFF_SECONDS = 88,
-	OFF_PUBLIC = 92,
-	OFF_BEACON = 124,
-	OFF_PI = 156,
+	OFF_PI = RECORD_HEAD_SIZE,
 	OFF_MEAN = 236,
 	OFF_CAP = 244,
 	OFF_COUNT = 252,
 	OFF_ZEROS = 253,
-	OFF_SIGNATURE = 256,
-	VERSION = 1,
 	COUNT_CLASS_MAX = 64,
 };
 
-static const char magic[4] = {'B', 'N', 'E', 'A'};
-static const char signature_label[] = "betanet-epoch-record-v1"; /* with its NUL */
-
-enum { SIGNED_SIZE = sizeof(signature_label) + OFF_SIGNATURE };
-
-static void signed_bytes(uint8_t out[SIGNED_SIZE], const uint8_t *record)
-{
-	memcpy(out, signature_label, sizeof(signature_label));
-	memcpy(out + sizeof(signature_label), record, OFF_SIGNATURE);
-}
+static const struct record_kind kind = {
+	.name = "epoch record",
+	.magic = "BNEA",
+	.label = "betanet-epoch-record-v1",
+	.size = EPOCH_RECORD_SIZE,
+	.seconds_min = EPOCH_SECONDS_MIN,
+	.seconds_max = EPOCH_SECONDS_MAX,
+	.detail_min = 0,
+	.detail_max = 1,
+};
 
 uint8_t epoch_count_class(uint64_t packets)
 {
@@ -62,120 +49,77 @@ bool epoch_is_sampled(
 	return one_in <= 1 || load_le64(hash) < UINT64_MAX / one_in;
 }
 
-static void encode(uint8_t out[OFF_SIGNATURE], const struct epoch_record *r)
+static void encode(uint8_t out[EPOCH_RECORD_SIZE], const struct epoch_record *r)
 {
-	memset(out, 0, OFF_SIGNATURE);
-	memcpy(out, magic, sizeof(magic));
-	out[OFF_VERSION] = VERSION;
-	out[OFF_SUITE] = (uint8_t)r->suite;
-	out[OFF_SOURCE] = (uint8_t)r->beacon_source;
-	out[OFF_STATUS] = r->proved;
-	memcpy(out + OFF_NETWORK, r->scope.network_id, 32);
-	memcpy(out + OFF_NODE, r->scope.node_id, 32);
-	store_be64(out + OFF_PERIOD, r->scope.key_period);
-	store_be64(out + OFF_EPOCH, r->scope.epoch);
-	store_be32(out + OFF_SECONDS, r->epoch_seconds);
-	memcpy(out + OFF_PUBLIC, r->vrf_public, ECVRF_PUBLIC_SIZE);
-	memcpy(out + OFF_BEACON, r->scope.beacon, 32);
+	memset(out, 0, EPOCH_RECORD_SIZE);
+	record_head_encode(&kind, &r->head, out);
 	memcpy(out + OFF_PI, r->pi, ECVRF_PROOF_SIZE);
 	store_be64(out + OFF_MEAN, r->mean_ns);
 	store_be64(out + OFF_CAP, r->cap_ns);
 	out[OFF_COUNT] = r->count_class;
 }
 
-static int malformed(struct epoch_record *r, struct error *err, const char *what)
+static int decode(const uint8_t *data, size_t len, struct epoch_record *r, struct error *err)
 {
-	*r = (struct epoch_record){0};
-	return error_set(err, EINVAL, "epoch record: %s", what);
-}
+	int ret = record_head_decode(&kind, data, len, &r->head, err);
 
-int epoch_record_decode(const uint8_t *data, size_t len, struct epoch_record *r, struct error *err)
-{
-	*r = (struct epoch_record){0};
-	if (len != EPOCH_RECORD_SIZE)
-		return error_set(
-			err, EINVAL, "epoch record: %zu bytes; it has %d", len, EPOCH_RECORD_SIZE);
-	if (memcmp(data, magic, sizeof(magic)) != 0)
-		return malformed(r, err, "does not start with \"BNEA\"");
-	if (data[OFF_VERSION] != VERSION)
-		return malformed(r, err, "version other than 1");
-	if (data[OFF_SUITE] != ECVRF_TAI && data[OFF_SUITE] != ECVRF_ELL2)
-		return malformed(r, err, "suite other than 3 and 4");
-	if (data[OFF_SOURCE] < BEACON_DIRECTORY || data[OFF_SOURCE] > BEACON_FALLBACK)
-		return malformed(r, err, "beacon source outside 1 to 3");
-	if (data[OFF_STATUS] > 1)
-		return malformed(r, err, "status other than 0 and 1");
-	r->suite = data[OFF_SUITE];
-	r->beacon_source = data[OFF_SOURCE];
-	r->proved = data[OFF_STATUS];
-	memcpy(r->scope.network_id, data + OFF_NETWORK, 32);
-	memcpy(r->scope.node_id, data + OFF_NODE, 32);
-	r->scope.key_period = load_be64(data + OFF_PERIOD);
-	r->scope.epoch = load_be64(data + OFF_EPOCH);
-	r->epoch_seconds = load_be32(data + OFF_SECONDS);
-	memcpy(r->vrf_public, data + OFF_PUBLIC, ECVRF_PUBLIC_SIZE);
-	memcpy(r->scope.beacon, data + OFF_BEACON, 32);
+	if (ret < 0)
+		return ret;
+	r->proved = r->head.detail;
 	memcpy(r->pi, data + OFF_PI, ECVRF_PROOF_SIZE);
 	r->mean_ns = load_be64(data + OFF_MEAN);
 	r->cap_ns = load_be64(data + OFF_CAP);
 	r->count_class = data[OFF_COUNT];
-	if (r->epoch_seconds < EPOCH_SECONDS_MIN || r->epoch_seconds > EPOCH_SECONDS_MAX)
-		return malformed(r, err, "epoch_seconds outside 1 to 60");
 	if (r->mean_ns == 0 || r->mean_ns > DELAY_MEAN_MAX)
-		return malformed(r, err, "mean delay outside 1 to 2^40 ns");
+		return record_malformed(&kind, "mean delay outside 1 to 2^40 ns", err);
 	if (r->cap_ns != DELAY_CAP_MEANS * r->mean_ns)
-		return malformed(r, err, "longest delay other than 20 means");
+		return record_malformed(&kind, "longest delay other than 20 means", err);
 	if (r->count_class > COUNT_CLASS_MAX || !sodium_is_zero(data + OFF_ZEROS, 3))
-		return malformed(r, err, "count above 64, or bytes 253 to 255 not zero");
+		return record_malformed(&kind, "count above 64, or bytes 253 to 255 not 0", err);
 	if (!r->proved && !sodium_is_zero(r->pi, sizeof(r->pi)))
-		return malformed(r, err, "a proof in a record that says \"not proved\"");
+		return record_malformed(&kind, "a proof, and yet \"not proved\"", err);
 	return 0;
 }
 
-static int unexpected(const struct epoch_record *r, const struct epoch_expect *x, struct error *err)
+int epoch_record_decode(const uint8_t *data, size_t len, struct epoch_record *r, struct error *err)
 {
-	const char *what = NULL;
+	int ret;
 
-	if (memcmp(r->scope.network_id, x->network_id, 32) != 0)
-		what = "network";
-	else if (memcmp(r->scope.node_id, x->node_id, 32) != 0)
-		what = "node";
-	else if (r->proved && memcmp(r->vrf_public, x->vrf_public, ECVRF_PUBLIC_SIZE) != 0)
-		what = "VRF key";
-	else if (x->beacon && memcmp(r->scope.beacon, x->beacon, 32) != 0)
-		what = "beacon";
-	else if (x->epoch && r->scope.epoch != *x->epoch)
-		what = "epoch";
-	return what ? error_set(err, ENOENT, "epoch record: of another %s than expected", what) : 0;
+	*r = (struct epoch_record){0};
+	ret = decode(data, len, r, err);
+	if (ret < 0)
+		*r = (struct epoch_record){0};
+	return ret;
 }
 
-static int verify(const uint8_t *data, size_t len, const struct epoch_expect *expect,
+static int verify(const uint8_t *data, size_t len, const struct record_expect *expect,
 	struct epoch_record *r, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err)
 {
-	uint8_t alpha[VRF_ALPHA_DELAY_SIZE], bytes[SIGNED_SIZE];
+	uint8_t alpha[VRF_ALPHA_DELAY_SIZE];
+	struct record_expect x = *expect;
 	int ret = epoch_record_decode(data, len, r, err);
 
+	if (ret == 0)
+		ret = record_check_signature(&kind, data, err);
 	if (ret < 0)
 		return ret;
-	signed_bytes(bytes, data);
-	if (crypto_sign_verify_detached(
-		    data + OFF_SIGNATURE, bytes, sizeof(bytes), r->scope.node_id) != 0)
-		return error_set(err, EACCES, "epoch record: the signature is not the node's");
-	ret = unexpected(r, expect, err);
+	if (!r->proved) /* which key it would have been does not matter */
+		memcpy(x.vrf_public, r->head.vrf_public, ECVRF_PUBLIC_SIZE);
+	ret = record_check_expected(&kind, &r->head, &x, err);
 	if (ret < 0)
 		return ret;
 	if (!r->proved)
 		return error_set(err, ENODATA,
 			"epoch record: the relay says that it could not prove epoch %llu",
-			(unsigned long long)r->scope.epoch);
-	vrf_alpha_delay(alpha, &r->scope);
-	if (ecvrf_verify(r->suite, r->vrf_public, alpha, sizeof(alpha), r->pi, beta) < 0)
+			(unsigned long long)r->head.scope.epoch);
+	vrf_alpha_delay(alpha, &r->head.scope);
+	if (ecvrf_verify(r->head.suite, r->head.vrf_public, alpha, sizeof(alpha), r->pi, beta) < 0)
 		return error_set(err, EBADMSG, "epoch record: the proof of epoch %llu is wrong",
-			(unsigned long long)r->scope.epoch);
+			(unsigned long long)r->head.scope.epoch);
 	return 0;
 }
 
-int epoch_record_verify(const uint8_t *data, size_t len, const struct epoch_expect *expect,
+int epoch_record_verify(const uint8_t *data, size_t len, const struct record_expect *expect,
 	struct epoch_record *r, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err)
 {
 	int ret;
@@ -194,34 +138,34 @@ static int fill(struct epoch_record *r, const struct epoch_params *params,
 	uint8_t alpha[VRF_ALPHA_DELAY_SIZE];
 
 	*r = (struct epoch_record){
-		.suite = params->suite,
-		.beacon_source = meta->beacon_source,
+		.head = {.suite = params->suite,
+			.beacon_source = meta->beacon_source,
+			.detail = meta->proved,
+			.scope = {.key_period = meta->key_period, .epoch = meta->epoch},
+			.epoch_seconds = params->epoch_seconds},
 		.proved = meta->proved,
-		.scope = {.key_period = meta->key_period, .epoch = meta->epoch},
-		.epoch_seconds = params->epoch_seconds,
 		.mean_ns = params->mean_ns,
 		.cap_ns = DELAY_CAP_MEANS * params->mean_ns,
 		.count_class = epoch_count_class(packets),
 	};
-	memcpy(r->scope.network_id, params->network_id, 32);
-	memcpy(r->scope.node_id, params->node_id, 32);
-	memcpy(r->scope.beacon, meta->beacon, 32);
-	memcpy(r->vrf_public, meta->vrf_public, ECVRF_PUBLIC_SIZE);
+	memcpy(r->head.scope.network_id, params->network_id, 32);
+	memcpy(r->head.scope.node_id, params->node_id, 32);
+	memcpy(r->head.scope.beacon, meta->beacon, 32);
+	memcpy(r->head.vrf_public, meta->vrf_public, ECVRF_PUBLIC_SIZE);
 	if (!meta->proved)
 		return 0;
 	if (!key || memcmp(key->public, meta->vrf_public, ECVRF_PUBLIC_SIZE) != 0)
 		return -EINVAL;
-	vrf_alpha_delay(alpha, &r->scope);
-	return ecvrf_prove(r->suite, key, alpha, sizeof(alpha), r->pi);
+	vrf_alpha_delay(alpha, &r->head.scope);
+	return ecvrf_prove(r->head.suite, key, alpha, sizeof(alpha), r->pi);
 }
 
 int epoch_record_make(const struct epoch_params *params, const struct epoch_meta *meta,
 	const struct ecvrf_key *key, const uint8_t identity[64], uint64_t packets, uint64_t wall_ns,
 	uint8_t out[EPOCH_RECORD_SIZE], struct error *err)
 {
-	struct epoch_expect own = {.beacon = meta->beacon, .epoch = &meta->epoch};
+	struct record_expect own = {.beacon = meta->beacon, .epoch = &meta->epoch};
 	uint64_t reveal = epoch_reveal_ns(params, meta->epoch);
-	uint8_t bytes[SIGNED_SIZE];
 	struct epoch_record r;
 	int ret;
 
@@ -235,11 +179,10 @@ int epoch_record_make(const struct epoch_params *params, const struct epoch_meta
 			"%llu",
 			(unsigned long long)meta->epoch, (unsigned long long)meta->key_period);
 	encode(out, &r);
-	signed_bytes(bytes, out);
-	crypto_sign_detached(out + OFF_SIGNATURE, NULL, bytes, sizeof(bytes), identity);
+	record_sign(&kind, out, identity);
 	memcpy(own.network_id, params->network_id, 32);
 	memcpy(own.node_id, params->node_id, 32);
-	memcpy(own.vrf_public, r.vrf_public, ECVRF_PUBLIC_SIZE);
+	memcpy(own.vrf_public, r.head.vrf_public, ECVRF_PUBLIC_SIZE);
 	/* a proof that a fault has spoilt may give the key away: it must not leave */
 	ret = epoch_record_verify(out, EPOCH_RECORD_SIZE, &own, &r, NULL, err);
 	if (ret == 0 || (ret == -ENODATA && !meta->proved))

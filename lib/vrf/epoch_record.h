@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "core/error.h"
 #include "vrf/epoch.h"
+#include "vrf/record.h"
 
 /*
  * What a relay publishes of an epoch that is over and whose packets have left, so that anyone can
@@ -14,36 +15,19 @@
  * log would link senders with receivers.
  *
  *	offset size
- *	  0   4  "BNEA"
- *	  4   1  version, 1
- *	  5   1  suite: 3 or 4
- *	  6   1  beacon source: 1, 2 or 3 (enum beacon_source)
- *	  7   1  status: 1 proved, 0 not proved
- *	  8  32  network id
- *	 40  32  node id: Ed25519 identity key
- *	 72   8  key period
- *	 80   8  epoch
- *	 88   4  epoch_seconds
- *	 92  32  VRF public key; zeros when not proved for want of one
- *	124  32  beacon
- *	156  80  pi; zeros when not proved
+ *	  0 156  the head of every record (record.h): magic "BNEA"; detail is 1 proved, 0 not
+ *proved; the VRF key is zeros when not proved for want of one 156  80  pi; zeros when not proved
  *	236   8  mean delay, ns
  *	244   8  longest delay by the VRF, ns: 20 means
  *	252   1  packets delayed, coarsely: 0 for none, else 1 + floor(log2 n)
  *	253   3  zeros
- *	256  64  Ed25519 signature by the node id over "betanet-epoch-record-v1" ‖ 00 ‖ bytes 0..256
- *
- * Integers are big-endian. The encoding is unique: a record with one bit changed is refused.
+ *	256  64  signature, label "betanet-epoch-record-v1"
  */
 enum { EPOCH_RECORD_SIZE = 320 };
 
 struct epoch_record {
-	enum ecvrf_suite suite;
-	enum beacon_source beacon_source;
-	bool proved;
-	struct vrf_scope scope;
-	unsigned epoch_seconds;
-	uint8_t vrf_public[ECVRF_PUBLIC_SIZE];
+	struct record_head head;
+	bool proved; /* head.detail */
 	uint8_t pi[ECVRF_PROOF_SIZE];
 	uint64_t mean_ns, cap_ns;
 	uint8_t count_class;
@@ -80,23 +64,14 @@ int epoch_record_make(const struct epoch_params *params, const struct epoch_meta
 /* Form only: sizes, ranges, constants. 0; -EINVAL with `err` set, *r zeroed. */
 int epoch_record_decode(const uint8_t *data, size_t len, struct epoch_record *r, struct error *err);
 
-/* What the verifier knows from the signed directory and elsewhere. */
-struct epoch_expect {
-	uint8_t network_id[32];
-	uint8_t node_id[32];
-	uint8_t vrf_public[ECVRF_PUBLIC_SIZE];
-	const uint8_t *beacon; /* 32 bytes; NULL: any */
-	const uint64_t *epoch; /* NULL: any */
-};
-
 /*
  * Form, signature, identity, proof. 0: proved; *r is filled and delay_epoch_key(key, beta, epoch)
  * gives the key of every delay in the epoch. -ENODATA: rightly signed, but it says "not proved"; *r
  * is filled. -EINVAL (form), -EACCES (signature), -ENOENT (another network, node, key, beacon or
- * epoch than expected), -EBADMSG (the proof is wrong); then *r and beta are zeroed. beta may be
- * NULL.
+ * epoch than expected; the key only where a proof is claimed), -EBADMSG (the proof is wrong); then
+ * *r and beta are zeroed. beta may be NULL.
  */
-int epoch_record_verify(const uint8_t *data, size_t len, const struct epoch_expect *expect,
+int epoch_record_verify(const uint8_t *data, size_t len, const struct record_expect *expect,
 	struct epoch_record *r, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err);
 
 #endif

@@ -17,7 +17,7 @@ enum { EPOCH = 176000000, PERIOD = 9 };
 
 static struct epoch_params params;
 static struct epoch_meta meta;
-static struct epoch_expect expect;
+static struct record_expect expect;
 static struct ecvrf_key key;
 static uint8_t identity[64], record[EPOCH_RECORD_SIZE];
 static uint64_t reveal;
@@ -41,7 +41,7 @@ static int prepare(enum ecvrf_suite suite)
 		.epoch = EPOCH, .key_period = PERIOD, .beacon_source = BEACON_FILE, .proved = true};
 	memcpy(meta.beacon, beacon, 32);
 	memcpy(meta.vrf_public, key.public, 32);
-	expect = (struct epoch_expect){.beacon = meta.beacon, .epoch = &meta.epoch};
+	expect = (struct record_expect){.beacon = meta.beacon, .epoch = &meta.epoch};
 	memcpy(expect.network_id, params.network_id, 32);
 	memcpy(expect.node_id, params.node_id, 32);
 	memcpy(expect.vrf_public, key.public, 32);
@@ -90,14 +90,14 @@ static void a_verified_record_gives_the_delays_of_the_epoch(void **state)
 		assert_int_equal(ecvrf_prove(suites[i], &key, alpha, sizeof(alpha), pi), 0);
 		assert_int_equal(ecvrf_proof_to_hash(suites[i], pi, want), 0);
 		assert_memory_equal(beta, want, 64);
-		assert_int_equal(r.suite, suites[i]);
-		assert_int_equal(r.scope.epoch, EPOCH);
-		assert_int_equal(r.scope.key_period, PERIOD);
-		assert_int_equal(r.epoch_seconds, 10);
+		assert_int_equal(r.head.suite, suites[i]);
+		assert_int_equal(r.head.scope.epoch, EPOCH);
+		assert_int_equal(r.head.scope.key_period, PERIOD);
+		assert_int_equal(r.head.epoch_seconds, 10);
 		assert_int_equal(r.mean_ns, 50000000);
 		assert_int_equal(r.cap_ns, 1000000000);
 		assert_int_equal(r.count_class, 10);
-		assert_int_equal(r.beacon_source, BEACON_FILE);
+		assert_int_equal(r.head.beacon_source, BEACON_FILE);
 	}
 }
 
@@ -173,7 +173,7 @@ static void what_was_not_expected_is_refused(void **state)
 {
 	const uint8_t other_beacon[32] = "another";
 	const uint64_t other_epoch = EPOCH + 1;
-	const struct epoch_expect good = expect;
+	const struct record_expect good = expect;
 
 	(void)state;
 	expect.network_id[0] ^= 1;
@@ -240,7 +240,7 @@ static void an_unproved_epoch_says_so_under_signature(void **state)
 	assert_int_equal(
 		epoch_record_verify(record, sizeof(record), &expect, &r, NULL, &err), -ENODATA);
 	assert_false(r.proved);
-	assert_int_equal(r.scope.epoch, EPOCH);
+	assert_int_equal(r.head.scope.epoch, EPOCH);
 	record[7] ^= 1;
 	assert_int_equal(check(record, sizeof(record)), -EACCES);
 }
