@@ -61,7 +61,8 @@ void epoch_table_free(struct epoch_table *t);
 /*
  * The key for a packet that arrived at `now` (ticks). Wait-free. 0; -ENOENT when there is none:
  * *view is zeroed, and the packet must be dropped. A slot that is just being written counts as
- * none: only the next epoch's slot is ever written while its epoch has not begun.
+ * none, and rightly: a slot is written only while its epoch does not run, or to end a time without
+ * a key.
  */
 int epoch_read(const struct epoch_table *t, uint64_t now, struct epoch_view *view);
 void epoch_view_wipe(struct epoch_view *view);

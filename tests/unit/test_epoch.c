@@ -265,7 +265,6 @@ static void a_set_clock_begins_anew(void **state)
 {
 	struct rig *r = *state;
 	const int64_t jumps[] = {3600, -7200, 25, -15};
-	uint64_t shift = 0;
 
 	step(r);
 	for (unsigned i = 0; i < 4; i++) {
@@ -273,7 +272,6 @@ static void a_set_clock_begins_anew(void **state)
 
 		advance(r, 500);
 		r->clock.wall_ns += (uint64_t)(jumps[i] * (int64_t)SECOND);
-		shift += (uint64_t)jumps[i];
 		epoch = r->clock.wall_ns / (LENGTH * SECOND);
 		assert_int_equal(step(r), EPOCH_PROVED | EPOCH_CLOCK_STEP);
 		assert_key(r, r->clock.ticks, epoch);
