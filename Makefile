@@ -155,6 +155,6 @@ $(EAL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
 $(PERFS): $(BUILD)/perf/%: $(BUILD)/perf/%.o $(LIB)
-	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
+	$(link) $^ $(DPDK_LIBS) -lrte_net_ring $(LIB_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

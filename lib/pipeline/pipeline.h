@@ -98,6 +98,22 @@ struct port {
 /* ---- workers
  * ---------------------------------------------------------------------------------------- */
 
+/* What an lcore spends its time on, in the order of a packet's way. */
+#define STAGES(X)                                                                                  \
+	X(receive) X(parse) X(open) X(replay) X(finish) X(route) X(delay) X(due) X(transmit)
+
+enum stage {
+#define X(name) STAGE_##name,
+	STAGES(X)
+#undef X
+		STAGE_COUNT
+};
+
+/* Only calls that had packets count. */
+struct stage_stats {
+	uint64_t calls, packets, cycles;
+};
+
 /* Written by one lcore, read by anyone (a torn counter is impossible on 64-bit machines). */
 struct lcore_stats {
 	uint64_t rx, rx_bytes, bursts, processed, forwarded, delivered, tx, tx_bytes, control;
@@ -106,6 +122,7 @@ struct lcore_stats {
 	uint64_t lateness[BETANET_HISTOGRAM_BUCKETS];
 	uint64_t parked, queued; /* gauges */
 	uint64_t loops, idle_loops, busy_cycles, longest_loop;
+	struct stage_stats stage[STAGE_COUNT];
 };
 
 struct worker {

@@ -105,6 +105,31 @@ static int show_drops(const struct betanet *b, const char *params, struct rte_te
 	return 0;
 }
 
+/* stage_<name>: [calls, packets, TSC cycles], as testpmd's record-core-cycles has them for a core.
+ */
+static int add_stages(const struct lcore_stats *s, struct rte_tel_data *d)
+{
+	static const char *const names[STAGE_COUNT] = {
+#define X(name) [STAGE_##name] = "stage_" #name,
+		STAGES(X)
+#undef X
+	};
+
+	for (unsigned i = 0; i < STAGE_COUNT; i++) {
+		struct rte_tel_data *a = rte_tel_data_alloc();
+
+		if (!a)
+			return -ENOMEM;
+		rte_tel_data_start_array(a, COMPAT_TEL_U64_VAL);
+		compat_tel_add_array_u64(a, s->stage[i].calls);
+		compat_tel_add_array_u64(a, s->stage[i].packets);
+		compat_tel_add_array_u64(a, s->stage[i].cycles);
+		if (rte_tel_data_add_dict_container(d, names[i], a, 0) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int add_lateness(const struct lcore_stats *s, struct rte_tel_data *d)
 {
 	struct rte_tel_data *a = rte_tel_data_alloc();
@@ -152,6 +177,8 @@ static int show_lcore(const struct betanet *b, const char *params, struct rte_te
 	rte_tel_data_add_dict_string(d, "state", state_name(atomic_load(&w->state)));
 	for (unsigned i = 0; i < RTE_DIM(rows); i++)
 		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
+	if (add_stages(s, d) < 0)
+		return -ENOMEM;
 	return add_lateness(s, d);
 }
 
@@ -189,12 +216,12 @@ int telemetry_register(struct error *err)
 		{"/mix/info", on_info,
 			"What the relay is: version, name, type, state, sizes. No parameters"},
 		{"/mix/stats", on_stats,
-			"Counters of all workers and ports since the start, gauges, mean "
-			"processing time in ns. No parameters"},
+			"Counters of all workers and ports, gauges, mean processing time in ns. No "
+			"parameters"},
 		{"/mix/drops", on_drops, "Packets dropped, by reason. No parameters"},
 		{"/mix/lcore", on_lcore,
-			"One worker's counters; lateness_log2_ns[i] counts packets that left the "
-			"wheel less than 2^i ns late. Parameter: worker, from 0"},
+			"A worker's counters; stage_*: calls, packets, cycles; lateness: per 2^i "
+			"ns. Parameter: worker"},
 	};
 	static bool done;
 

@@ -63,28 +63,53 @@ static void receive_submitted(struct worker *w, struct burst *b, unsigned max)
 	w->stats.rx += n;
 }
 
+/* Charges the time since *since to a stage that had `packets` packets. */
+static void charge(struct worker *w, enum stage stage, unsigned packets, uint64_t *since)
+{
+	uint64_t now = rte_rdtsc();
+
+	if (packets) {
+		w->stats.stage[stage].calls++;
+		w->stats.stage[stage].packets += packets;
+		w->stats.stage[stage].cycles += now - *since;
+	}
+	*since = now;
+}
+
 static unsigned ingress(struct worker *w, const struct snapshot *s)
 {
 	struct burst *b = &w->burst;
-	unsigned n;
+	uint64_t since = rte_rdtsc();
+	unsigned n, wire;
 
 	receive(w, b, w->b->cfg.batch_size);
-	n = b->n;
-	if (b->n)
+	wire = n = b->n;
+	charge(w, STAGE_receive, n, &since);
+	if (wire) {
 		stage_parse(w, b);
+		charge(w, STAGE_parse, wire, &since);
+	}
 	if (b->n < w->b->cfg.batch_size) {
 		unsigned before = b->n;
 
 		receive_submitted(w, b, w->b->cfg.batch_size);
 		n += b->n - before;
+		charge(w, STAGE_receive, b->n - before, &since);
 	}
 	if (b->n) {
+		unsigned opened = b->n;
+
 		w->stats.bursts++;
 		stage_open(w, b);
+		charge(w, STAGE_open, opened, &since);
 		stage_replay(w, b);
+		charge(w, STAGE_replay, opened, &since);
 		stage_finish(w, b);
+		charge(w, STAGE_finish, b->n, &since);
 		stage_route(w, b, s);
+		charge(w, STAGE_route, b->n, &since);
 		stage_delay(w, b);
+		charge(w, STAGE_delay, b->n, &since);
 	}
 	burst_free_drops(b);
 	return n;
@@ -112,12 +137,16 @@ static void loop_once(struct worker *w, bool draining)
 {
 	uint64_t start = rte_rdtsc(), took;
 	const struct snapshot *s = atomic_load_explicit(&w->b->snapshot, memory_order_acquire);
-	unsigned work = 0;
+	unsigned work = 0, n;
+	uint64_t since;
 
 	if (!draining)
 		work += ingress(w, s);
-	work += egress_due(w, s, rte_rdtsc());
-	work += egress_transmit(w, rte_rdtsc());
+	since = rte_rdtsc();
+	work += n = egress_due(w, s, since);
+	charge(w, STAGE_due, n, &since);
+	work += n = egress_transmit(w, since);
+	charge(w, STAGE_transmit, n, &since);
 	w->stats.parked = wheel_count(w->wheel);
 	rte_rcu_qsbr_quiescent(w->b->qsbr, w->index);
 
