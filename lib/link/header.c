@@ -45,12 +45,42 @@ void link_template_make(struct link_template *t, const uint8_t src_mac[LINK_MAC_
 	store_be16(udp + 2, dst->port);
 }
 
-void link_template_write(
-	const struct link_template *t, uint8_t *out, size_t payload_len, bool offload)
+uint16_t link_sum(const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint64_t sum = 0;
+	uint32_t tail = 0;
+
+	/* 32-bit words in a 64-bit accumulator: no carry can be lost, and compilers vectorise it */
+	for (; len >= 4; p += 4, len -= 4) {
+		uint32_t word;
+
+		memcpy(&word, p, 4);
+		sum += word;
+	}
+	memcpy(&tail, p, len);
+	sum += tail;
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Of the UDP header with a zero checksum field, the pseudo-header and the payload. Zero means
+ * «none». */
+static uint16_t udp_checksum(uint16_t pseudo, const struct rte_udp_hdr *udp, uint16_t payload_sum)
+{
+	uint16_t sum = link_sum_add(link_sum_add(pseudo, link_sum(udp, sizeof(*udp))), payload_sum);
+
+	return sum == 0xffff ? 0xffff : (uint16_t)~sum;
+}
+
+void link_template_write_sum(const struct link_template *t, uint8_t *out, size_t payload_len,
+	uint16_t payload_sum, bool offload)
 {
 	uint8_t *ip = out + RTE_ETHER_HDR_LEN;
 	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(out + t->len - sizeof(*udp));
-	uint16_t udp_len = (uint16_t)(payload_len + sizeof(*udp));
+	uint16_t udp_len = (uint16_t)(payload_len + sizeof(*udp)), pseudo;
 
 	memcpy(out, t->bytes, t->len);
 	store_be16(&udp->dgram_len, udp_len);
@@ -58,17 +88,21 @@ void link_template_write(
 		struct rte_ipv4_hdr *h = (struct rte_ipv4_hdr *)ip;
 
 		store_be16(ip + 2, (uint16_t)(udp_len + sizeof(*h)));
-		if (offload) {
-			udp->dgram_cksum = rte_ipv4_phdr_cksum(h, 0);
-			return;
-		}
-		h->hdr_checksum = rte_ipv4_cksum(h);
-		udp->dgram_cksum = rte_ipv4_udptcp_cksum(h, udp);
+		if (!offload)
+			h->hdr_checksum = rte_ipv4_cksum(h);
+		pseudo = rte_ipv4_phdr_cksum(h, 0);
 	} else {
 		struct rte_ipv6_hdr *h = (struct rte_ipv6_hdr *)ip;
 
 		store_be16(ip + 4, udp_len);
-		udp->dgram_cksum =
-			offload ? rte_ipv6_phdr_cksum(h, 0) : rte_ipv6_udptcp_cksum(h, udp);
+		pseudo = rte_ipv6_phdr_cksum(h, 0);
 	}
+	udp->dgram_cksum = offload ? pseudo : udp_checksum(pseudo, udp, payload_sum);
+}
+
+void link_template_write(
+	const struct link_template *t, uint8_t *out, size_t payload_len, bool offload)
+{
+	link_template_write_sum(
+		t, out, payload_len, offload ? 0 : link_sum(out + t->len, payload_len), offload);
 }

@@ -72,11 +72,29 @@ void link_template_make(struct link_template *t, const uint8_t src_mac[LINK_MAC_
 	const uint8_t dst_mac[LINK_MAC_SIZE], const struct endpoint *src,
 	const struct endpoint *dst);
 
-/* Writes t->len bytes of headers to `out`; the payload of `payload_len` bytes follows directly
- * behind. With `offload` the NIC computes the checksums: only the pseudo-header sum is left in
- * place. */
+/*
+ * Writes t->len bytes of headers to `out`, in front of a payload of `payload_len` bytes whose
+ * link_sum is `payload_sum`: the payload itself is not read, for it may have left the cache long
+ * ago. With `offload` the NIC computes the checksums (payload_sum is ignored): only the
+ * pseudo-header sum is left in place.
+ */
+void link_template_write_sum(const struct link_template *t, uint8_t *out, size_t payload_len,
+	uint16_t payload_sum, bool offload);
+
+/* The same for a payload that stands directly behind the headers, at out + t->len. */
 void link_template_write(
 	const struct link_template *t, uint8_t *out, size_t payload_len, bool offload);
+
+/* One's complement sum of bytes as 16-bit words in memory order, not complemented (RFC 1071). Sums
+ * of parts that start at even offsets may be added with link_sum_add. */
+uint16_t link_sum(const void *data, size_t len);
+
+static inline uint16_t link_sum_add(uint16_t a, uint16_t b)
+{
+	uint32_t sum = (uint32_t)a + b;
+
+	return (uint16_t)(sum + (sum >> 16));
+}
 
 /* ---- ARP, ND, ICMP: control lcore
  * ------------------------------------------------------------------- */

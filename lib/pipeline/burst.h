@@ -38,8 +38,9 @@ struct packet_meta {
 	uint64_t delay_ns;        /* delay: the deliberate part */
 	uint64_t hops_generation; /* route: of the snapshot that `hop` is an index into */
 	uint32_t hop;             /* route */
-	uint8_t flag;             /* finish: enum sphinx_flag; 0 for control frames */
-	uint8_t retries;          /* egress: waits for ARP or ND */
+	uint16_t sum;    /* route: link_sum of what will be sent, taken while it is in the cache */
+	uint8_t flag;    /* finish: enum sphinx_flag; 0 for control frames */
+	uint8_t retries; /* egress: waits for ARP or ND */
 	uint8_t address[SPHINX_ADDRESS_SIZE];       /* finish */
 	uint8_t identifier[SPHINX_IDENTIFIER_SIZE]; /* finish */
 };

@@ -27,7 +27,7 @@ static void put_headers(const struct port *p, const struct link_template *t, str
 	size_t payload = m->data_len;
 	uint8_t *head = (uint8_t *)rte_pktmbuf_prepend(m, t->len);
 
-	link_template_write(t, head, payload, p->tx_offload);
+	link_template_write_sum(t, head, payload, packet_meta(m)->sum, p->tx_offload);
 	m->ol_flags = 0;
 	if (p->tx_offload) {
 		m->l2_len = RTE_ETHER_HDR_LEN;
@@ -45,6 +45,7 @@ static int head_forward(struct worker *w, const struct snapshot *s, struct rte_m
 	const struct betanet *b = w->b;
 	struct packet_meta *meta = packet_meta(m);
 	const struct hop *hop;
+	uint8_t *frame;
 
 	if (meta->hops_generation != s->hops_generation) {
 		/* the directory changed while the packet was parked */
@@ -68,7 +69,9 @@ static int head_forward(struct worker *w, const struct snapshot *s, struct rte_m
 				     itself */
 		return -EAGAIN;
 	}
-	frame_write((uint8_t *)rte_pktmbuf_prepend(m, FRAME_SIZE), b->cfg.payload_size, 0);
+	frame = (uint8_t *)rte_pktmbuf_prepend(m, FRAME_SIZE);
+	frame_write(frame, b->cfg.payload_size, 0);
+	meta->sum = link_sum_add(meta->sum, link_sum(frame, FRAME_SIZE));
 	put_headers(&b->ports[*port], &hop->header, m);
 	return 0;
 }

@@ -243,8 +243,12 @@ static enum drop_reason route_one(const struct betanet *b, const struct snapshot
 
 void stage_route(struct worker *w, struct burst *b, const struct snapshot *s)
 {
-	for (unsigned i = 0; i < b->n; i++)
+	for (unsigned i = 0; i < b->n; i++) {
 		b->reason[i] = route_one(w->b, s, b->m[i], b->packet[i], &b->hop[i]);
+		if (w->b->port_count && burst_live(b, i))
+			packet_meta(b->m[i])->sum =
+				link_sum(rte_pktmbuf_mtod(b->m[i], void *), b->m[i]->data_len);
+	}
 	burst_settle(b, w->stats.drops);
 }
 
