@@ -27,7 +27,7 @@ check "make install" make --no-print-directory install BUILD="$build" PREFIX="$w
 export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig
 read -ra flags < <(pkg-config --cflags --libs betanet)
 sanitize=()
-[ -z "${SANITIZE:-}" ] || sanitize=(-fsanitize=address,undefined)
+[ -z "${SANITIZE:-}" ] || sanitize=("-fsanitize=address,undefined")
 check "the example compiles without a warning" "$cc" -std=gnu11 -Wall -Wextra -Werror "${sanitize[@]}" -o "$work/main" "$work/main.c" "${flags[@]}"
 run() {
 	timeout 60 "$work/main" "$@" >"$work/said"
