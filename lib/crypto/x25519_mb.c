@@ -4,28 +4,29 @@
 #include <errno.h>
 #include <sodium.h>
 #include "core/secmem.h"
+#include "crypto/cpu.h"
 #include "crypto/x25519_mb_kernel.h"
-
-static int has_nothing_special(void)
-{
-	return 1;
-}
-
-static int has_avx2_fma(void)
-{
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("bmi2");
-}
 
 /* Slowest first; the last one that is usable is chosen. */
 static const struct {
 	const struct x25519_kernel *kernel;
-	unsigned simd_bits;
-	int (*cpu_has)(void);
+	unsigned needs; /* bit per enum cpu_feature */
 } kernels[X25519_KERNELS] = {
-	[X25519_SCALAR] = {&x25519_kernel_scalar, 128, has_nothing_special},
-	[X25519_AVX2_FMA] = {&x25519_kernel_avx2, 256, has_avx2_fma},
+	[X25519_SCALAR] = {&x25519_kernel_scalar, 0},
+	[X25519_AVX2_FMA] = {&x25519_kernel_avx2,
+		1u << CPU_AVX2 | 1u << CPU_FMA | 1u << CPU_BMI2 | 1u << CPU_AESNI},
+	[X25519_AVX512_IFMA] = {&x25519_kernel_avx512,
+		1u << CPU_AVX512F | 1u << CPU_AVX512DQ | 1u << CPU_AVX512BW | 1u << CPU_AVX512VL |
+			1u << CPU_AVX512IFMA | 1u << CPU_FMA | 1u << CPU_BMI2},
 };
+
+static int cpu_has_all(unsigned needs)
+{
+	for (unsigned f = 0; f < CPU_FEATURE_COUNT; f++)
+		if ((needs >> f & 1) && !cpu_has((enum cpu_feature)f))
+			return 0;
+	return 1;
+}
 
 /* Written by x25519_mb_init and x25519_mb_select only, while no other thread computes. */
 static enum x25519_kernel_id current = X25519_SCALAR;
@@ -92,15 +93,14 @@ static int kernel_agrees(const struct x25519_kernel *kernel)
 	return same;
 }
 
-int x25519_mb_init(unsigned max_simd_bits)
+int x25519_mb_init(void)
 {
 	int refused = 0;
 
 	current = X25519_SCALAR;
 	for (int id = X25519_SCALAR + 1; id < X25519_KERNELS; id++) {
 		usable[id] = 0;
-		if (!kernels[id].kernel || !kernels[id].cpu_has() ||
-			(max_simd_bits && kernels[id].simd_bits > max_simd_bits))
+		if (!cpu_has_all(kernels[id].needs))
 			continue;
 		if (!kernel_agrees(kernels[id].kernel)) {
 			refused++;
@@ -119,7 +119,7 @@ enum x25519_kernel_id x25519_mb_kernel(void)
 
 const char *x25519_mb_kernel_name(enum x25519_kernel_id id)
 {
-	return kernels[id].kernel ? kernels[id].kernel->name : "none";
+	return kernels[id].kernel->name;
 }
 
 int x25519_mb_select(enum x25519_kernel_id id)

@@ -28,14 +28,13 @@ enum x25519_kernel_id {
 };
 
 /*
- * Chooses the fastest kernel that the CPU has, that needs no vector wider than `max_simd_bits`
- * (128, 256, 512; 0: no limit) and that agrees with libsodium on random inputs; a kernel that
- * differs is not used. Start libsodium first (sodium_init). Called by crypto_init, before any
- * thread computes; may be called again, to change the limit, while none does. Returns the number of
- * kernels that this CPU has and that were refused because they differ from libsodium: 0 on a sound
- * machine.
+ * Chooses the fastest kernel that the CPU has, that cpu_limit_simd() allows (crypto/cpu.h) and that
+ * agrees with libsodium on random inputs; one that differs is not used. Start libsodium first
+ * (sodium_init). Called by crypto_init, before any thread computes; may be called again, after the
+ * limit changed, while none does. Returns the number of kernels that the CPU has and that were
+ * refused because they differ: 0 on a sound machine.
  */
-int x25519_mb_init(unsigned max_simd_bits);
+int x25519_mb_init(void);
 
 /* The kernel in use; before x25519_mb_init, X25519_SCALAR. */
 enum x25519_kernel_id x25519_mb_kernel(void);
@@ -43,7 +42,7 @@ const char *x25519_mb_kernel_name(enum x25519_kernel_id id);
 
 /*
  * For tests and measurements: uses this kernel from now on. 0; -ENOTSUP when the CPU lacks it, it
- * was refused, or the limit of x25519_mb_init forbids it.
+ * was refused, or the limit forbade it when x25519_mb_init was called.
  */
 int x25519_mb_select(enum x25519_kernel_id id);
 

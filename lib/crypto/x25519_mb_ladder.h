@@ -119,7 +119,7 @@ static void fe_zero_lanes(uint64_t zero[FE_LANES], const struct fe *a)
 	sodium_memzero(bytes, sizeof(bytes));
 }
 
-/* f[g].num becomes num/den, or 0 where den is 0; g < groups <= X25519_GROUPS. */
+/* f[g].num becomes num/den, or 0 where den is 0; g < groups, 1 <= groups <= X25519_GROUPS. */
 static void fe_divide(struct fraction f[], unsigned groups)
 {
 	struct fe prefix[X25519_GROUPS], inverse, t, zero, one;
@@ -134,11 +134,10 @@ static void fe_divide(struct fraction f[], unsigned groups)
 		m = fe_mask_top(fe_words_load(is_zero));
 		fe_select(&f[g].num, &f[g].num, &zero, m);
 		fe_select(&f[g].den, &f[g].den, &one, m);
-		if (g == 0)
-			prefix[0] = f[0].den;
-		else
-			fe_mul_far(&prefix[g], &prefix[g - 1], &f[g].den);
 	}
+	prefix[0] = f[0].den;
+	for (unsigned g = 1; g < groups; g++)
+		fe_mul_far(&prefix[g], &prefix[g - 1], &f[g].den);
 	fe_invert(&inverse, &prefix[groups - 1]);
 	for (unsigned g = groups; g-- > 1;) {
 		fe_mul_far(&t, &inverse, &prefix[g - 1]);
