@@ -78,7 +78,7 @@ static int start(unsigned max_simd_bits, struct error *err)
 	if (r < 0)
 		kind = NULL;
 	else
-		x25519_mb_init(max_simd_bits); /* a kernel that differs is not used */
+		x25519_mb_init(); /* a kernel that differs is not used */
 	return r;
 }
 

@@ -19,7 +19,8 @@ struct ifma_emu {
 #define __m512i struct ifma_emu
 #define __mmask8 uint8_t
 
-#define IFMA_EMU static inline struct ifma_emu
+/* calls, not inlined: fifty of them in a row, eight lanes each, are more than a compiler likes */
+#define IFMA_EMU static __attribute__((noinline)) struct ifma_emu
 
 #define IFMA_EMU_BINARY(name, expression)                                                          \
 	IFMA_EMU ifma_emu_##name(struct ifma_emu a, struct ifma_emu b)                             \
@@ -114,7 +115,7 @@ IFMA_EMU ifma_emu_mask_sub(struct ifma_emu keep, uint8_t m, struct ifma_emu a, s
 	return ifma_emu_blend(m, keep, ifma_emu_sub(a, b));
 }
 
-static inline uint8_t ifma_emu_movemask(struct ifma_emu a)
+static __attribute__((noinline)) uint8_t ifma_emu_movemask(struct ifma_emu a)
 {
 	unsigned m = 0;
 
@@ -131,7 +132,7 @@ IFMA_EMU ifma_emu_load(const void *p)
 	return r;
 }
 
-static inline void ifma_emu_store(void *p, struct ifma_emu a)
+static __attribute__((noinline)) void ifma_emu_store(void *p, struct ifma_emu a)
 {
 	memcpy(p, &a, sizeof(a));
 }

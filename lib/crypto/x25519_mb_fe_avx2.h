@@ -54,8 +54,6 @@ struct cols {
 	__m256i col[5];
 };
 
-#define FE_INLINE static inline __attribute__((always_inline))
-
 #define FE_SPLIT_HI 0x1.8p103
 #define FE_SPLIT_LO 0x1.8p52
 #define FE_HI_BITS UINT64_C(0x4668000000000000) /* the bits of FE_SPLIT_HI */

@@ -54,8 +54,6 @@ struct cols {
 	__m512i col[5];
 };
 
-#define FE_INLINE static inline __attribute__((always_inline))
-
 FE_INLINE unsigned fe_enter(void)
 {
 	return 0;
