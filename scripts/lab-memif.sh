@@ -25,6 +25,10 @@ for p in keytool mixnode testmix; do
 	[ -x "$build/betanet-$p" ] || fail "$build/betanet-$p is missing: run \`make\`"
 done
 
+# A mistake in the options shows before anything is started.
+case " $* " in *" --help "*) exec "$build/betanet-testmix" --help ;; esac
+"$build/betanet-testmix" --directory - --authority - --help "$@" >/dev/null || exit
+
 # UNIX sockets live in here, and their paths have at most 107 characters.
 lab=$(mktemp -d "${TMPDIR:-/tmp}/betanet-lab.XXXXXX") || fail "no temporary folder"
 if [ ${#lab} -gt 60 ]; then
@@ -34,7 +38,7 @@ fi
 # EAL keeps its runtime files and telemetry sockets here instead of in /var/run/dpdk
 export RUNTIME_DIRECTORY=$lab
 declare -A pid
-status=1
+status=1 bad=0 interrupted=
 
 cleanup() {
 	trap - EXIT INT TERM
@@ -43,7 +47,7 @@ cleanup() {
 		kill -KILL "$p" 2>/dev/null
 	done
 	wait 2>/dev/null
-	if [ "$status" != 0 ]; then
+	if [ "$status" != 0 ] && { [ -z "$interrupted" ] || [ "$bad" = 1 ]; }; then
 		echo "lab: FAILED; the configs, logs and keys are in $lab" >&2
 	elif [ -n "${LAB_KEEP:-}" ]; then
 		echo "lab: the configs, logs and keys are in $lab"
@@ -55,8 +59,7 @@ cleanup() {
 trap cleanup EXIT
 
 # The first Ctrl-C is for testmix alone, which then ends with its summary; the lab goes on and
-# stops the relays in order.
-interrupted=
+# stops the relays in order. Nothing is kept then, unless a relay failed.
 on_interrupt() {
 	interrupted=yes
 	[ -z "${pid[testmix]:-}" ] && exit 1
@@ -154,7 +157,6 @@ done
 
 # From the front to the back, so that each may still hand on what it holds, and one after the other:
 # memif (DPDK 22.11) crashes when both ends of a link close it at the same moment.
-bad=0
 for r in entry middle exit; do
 	kill -TERM "${pid[$r]}" 2>/dev/null
 	end=$((SECONDS + stop_seconds))

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include "report.h"
 
 enum {
+	EXIT_USAGE = 2,
 	POLL_NS = 50 * 1000 * 1000,
 	MIN_AUTO_RATE = 100,
 };
@@ -376,18 +378,12 @@ static void close_lab(struct lab *lab)
 	directory_free(lab->directory);
 }
 
-static int lab_main(struct lab *lab, int argc, char **argv, struct error *err)
+static int lab_main(struct lab *lab, struct error *err)
 {
-	int rc = options_parse(&lab->options, argc, argv, err);
+	int rc = crypto_init(0, err);
 
-	if (rc)
-		return rc;
-	if (lab->options.help) {
-		puts("betanet-testmix [EAL options] -- [options]");
-		options_describe(stdout);
-		return 0;
-	}
-	rc = open_network(lab, err);
+	if (!rc)
+		rc = open_network(lab, err);
 	if (!rc)
 		rc = make_store(lab, err);
 	if (!rc)
@@ -397,24 +393,40 @@ static int lab_main(struct lab *lab, int argc, char **argv, struct error *err)
 	return rc;
 }
 
+/* Where the application's own options start: behind `--`. Without it there are no EAL options. */
+static int own_options(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0)
+			return i;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static struct lab lab;
 	struct error err = {""};
-	int rc = rte_eal_init(argc, argv);
+	int own = own_options(argc, argv);
+	int rc = options_parse(&lab.options, argc - own, argv + own, &err);
 
-	if (rc < 0) {
-		fprintf(stderr, "betanet-testmix: EAL did not start, see above\n");
+	if (rc) {
+		fprintf(stderr, "betanet-testmix: %s\n", err.msg);
+		return EXIT_USAGE;
+	}
+	if (lab.options.help) {
+		puts("betanet-testmix [EAL options] -- [options]");
+		options_describe(stdout);
+		return 0;
+	}
+	catch_signals();
+	if (rte_eal_init(own ? own : 1, argv) < 0) {
+		fprintf(stderr, "betanet-testmix: EAL did not start: %s\n",
+			rte_strerror(rte_errno));
 		return 1;
 	}
-	argc -= rc;
-	argv += rc;
-	catch_signals();
 	for (unsigned i = 0; i < OPTIONS_MAX_RELAYS; i++)
 		lab.relays[i].fd = -1;
-	rc = crypto_init(0, &err);
-	if (!rc)
-		rc = lab_main(&lab, argc, argv, &err);
+	rc = lab_main(&lab, &err);
 	if (rc)
 		fprintf(stderr, "betanet-testmix: %s\n", err.msg);
 	close_lab(&lab);
