@@ -48,7 +48,8 @@ static int find(struct port *p, const char *which, struct error *err)
 	for (id = 0; id < RTE_MAX_ETHPORTS; id++) {
 		char name[RTE_ETH_NAME_MAX_LEN];
 
-		if (rte_eth_dev_get_name_by_port(id, name) == 0 && used < sizeof(list))
+		if (rte_eth_dev_is_valid_port(id) && rte_eth_dev_get_name_by_port(id, name) == 0 &&
+			used < sizeof(list))
 			used += (size_t)snprintf(
 				list + used, sizeof(list) - used, " %u=%s", id, name);
 	}
