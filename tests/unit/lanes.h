@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /*
  * Buffers for tests of multi-buffer kernels: random content, each at the end of a page with a guard
@@ -22,6 +23,11 @@ struct lanes {
 	unsigned n;
 };
 
+static inline size_t lanes_pages(size_t len)
+{
+	return (len + 4095) / 4096 * 4096;
+}
+
 static inline void lanes_random(const struct lanes *l)
 {
 	for (unsigned i = 0; i < l->n; i++)
@@ -34,8 +40,13 @@ static inline struct lanes lanes_new(unsigned n, size_t len)
 
 	assert_true(n <= LANES_MAX);
 	for (unsigned i = 0; i < n; i++) {
-		l.ptr[i] = sodium_malloc(len);
-		assert_non_null(l.ptr[i]);
+		const size_t size = lanes_pages(len);
+		uint8_t *p = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		assert_ptr_not_equal(p, MAP_FAILED);
+		assert_int_equal(mprotect(p + size, 4096, PROT_NONE), 0);
+		l.ptr[i] = p + size - len;
 	}
 	lanes_random(&l);
 	return l;
@@ -54,7 +65,7 @@ static inline struct lanes lanes_copy(const struct lanes *from)
 static inline void lanes_free(struct lanes *l)
 {
 	for (unsigned i = 0; i < l->n; i++)
-		sodium_free(l->ptr[i]);
+		munmap(l->ptr[i] + l->len - lanes_pages(l->len), lanes_pages(l->len) + 4096);
 }
 
 static inline const uint8_t *const *lanes_const(const struct lanes *l)
