@@ -11,7 +11,8 @@
 /*
  * Timing of things beside each other: in each round every row runs once, so that a change of clock
  * speed or a neighbour on the core meets them all; a row's figure is the median of its rounds.
- * Cycles are those of the TSC, at its fixed rate, whatever the core's clock does.
+ * Nanoseconds are those that this thread had the core; cycles are those of the TSC, at its fixed
+ * rate, whatever the core's clock does.
  */
 enum { BENCH_ROUNDS = 41 };
 
@@ -20,6 +21,7 @@ struct bench {
 	void (*run)(void *arg); /* does the thing `times` times */
 	void *arg;
 	unsigned times;
+	void (*prepare)(void *arg); /* before each round, not timed; NULL: nothing */
 	double ns[BENCH_ROUNDS], cycles[BENCH_ROUNDS]; /* for one; sorted by bench_run */
 };
 
@@ -71,14 +73,18 @@ static inline void bench_run(struct bench *rows, unsigned count)
 
 	for (int round = -1; round < BENCH_ROUNDS; round++) {
 		for (struct bench *b = rows; b < rows + count; b++) {
-			const double t = bench_clock(CLOCK_MONOTONIC);
-			const uint64_t c = __rdtsc();
+			double t;
+			uint64_t c;
 
+			if (b->prepare)
+				b->prepare(b->arg);
+			t = bench_clock(CLOCK_THREAD_CPUTIME_ID);
+			c = __rdtsc();
 			b->run(b->arg);
 			if (round < 0)
 				continue;
 			b->cycles[round] = (double)(__rdtsc() - c) / b->times;
-			b->ns[round] = (bench_clock(CLOCK_MONOTONIC) - t) * 1e9 / b->times;
+			b->ns[round] = (bench_clock(CLOCK_THREAD_CPUTIME_ID) - t) * 1e9 / b->times;
 		}
 	}
 	share = (bench_clock(CLOCK_THREAD_CPUTIME_ID) - cpu) /

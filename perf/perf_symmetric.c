@@ -3,7 +3,7 @@
  * The burst kernels of symmetric cryptography, each beside its one-at-a-time twin, in turns: every
  * kernel that this CPU has, by number of packets; then what crypto_init chose.
  */
-#include "turns.h"
+#include "bench.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include "crypto/lioness.h"
 #include "crypto/lioness_mb.h"
 
-enum { N = 128, PAYLOAD = 1024, RIGHT = PAYLOAD - 32, ROUNDS = 60 };
+enum { N = 128, PAYLOAD = 1024, RIGHT = PAYLOAD - 32, REPEAT = 8 };
 
 static struct crypto *crypto;
 static uint8_t text[N][PAYLOAD], key[N][192], out[N][400];
@@ -44,21 +44,25 @@ static void run_sha256(void *arg)
 {
 	const struct cell *c = arg;
 
-	((const struct sha256_mb_kernel *)c->kernel)->compress(state, in_p, 5, c->n);
+	for (unsigned i = 0; i < REPEAT; i++)
+		((const struct sha256_mb_kernel *)c->kernel)->compress(state, in_p, 5, c->n);
 }
 
 static void run_blake2b(void *arg)
 {
 	const struct cell *c = arg;
 
-	((const struct blake2b_mb_kernel *)c->kernel)->hash(out_p, key_p, in_p, RIGHT, c->n);
+	for (unsigned i = 0; i < REPEAT; i++)
+		((const struct blake2b_mb_kernel *)c->kernel)
+			->hash(out_p, key_p, in_p, RIGHT, c->n);
 }
 
 static void run_chacha20(void *arg)
 {
 	const struct cell *c = arg;
 
-	((const struct chacha20_mb_kernel *)c->kernel)->xor (text_p, c->n, key_p, 8);
+	for (unsigned i = 0; i < REPEAT; i++)
+		((const struct chacha20_mb_kernel *)c->kernel)->xor (text_p, c->n, key_p, 8);
 }
 
 struct column {
@@ -73,29 +77,29 @@ static void table(const char *title, const struct column *columns, unsigned coun
 	unsigned ops_of_one)
 {
 	static struct cell cell[ROWS * COLUMNS];
-	static struct contender c[ROWS * COLUMNS];
+	static struct bench c[ROWS * COLUMNS];
 	unsigned used = 0;
 
-	printf("\n%s\n        ", title);
 	for (unsigned k = 0; k < count; k++) {
 		if (!mb_usable(columns[k].isa))
 			continue;
-		printf("%14s", columns[k].name);
 		for (unsigned r = 0; r < rows; r++) {
 			cell[used] = (struct cell){columns[k].kernel, sizes[r]};
-			c[used] = (struct contender){.name = columns[k].name,
+			c[used] = (struct bench){.name = columns[k].name,
 				.run = run,
 				.arg = &cell[used],
-				.ops = (fixed_ops ? fixed_ops : sizes[r]) * ops_of_one,
-				.repeat = 8};
+				.times = (fixed_ops ? fixed_ops : sizes[r]) * ops_of_one * REPEAT};
 			used++;
 		}
 	}
-	turns_measure(c, used, ROUNDS);
+	bench_run(c, used);
+	printf("\n%s\n        ", title);
+	for (unsigned k = 0; k < used; k += rows)
+		printf("%14s", c[k].name);
 	for (unsigned r = 0; r < rows; r++) {
 		printf("\n  %6u", sizes[r]);
 		for (unsigned k = 0; k < used / rows; k++)
-			printf("%14.1f", c[k * rows + r].ns);
+			printf("%14.1f", bench_ns(&c[k * rows + r]));
 	}
 	printf("\n");
 }
@@ -129,69 +133,82 @@ static struct hkdf_mb expand, seed;
 static struct hmac_key salt;
 static const char info[97];
 
-static void hkdf1_mb(void *arg)
+static void hkdf1_mb(unsigned n)
 {
-	hkdf_mb(&expand, out_p, 288, key_p, 32, *(unsigned *)arg);
+	hkdf_mb(&expand, out_p, 288, key_p, 32, n);
 }
 
-static void hkdf1_one(void *arg)
+static void hkdf1_one(void)
 {
-	(void)arg;
 	hkdf_sha256(crypto, &salt, key[0], 32, info, 97, out[0], 288);
 }
 
-static void hkdf2_mb(void *arg)
+static void hkdf2_mb(unsigned n)
 {
-	hkdf_mb(&seed, out_p, 192, key_p, 16, *(unsigned *)arg);
+	hkdf_mb(&seed, out_p, 192, key_p, 16, n);
 }
 
-static void hkdf2_one(void *arg)
+static void hkdf2_one(void)
 {
-	(void)arg;
 	hkdf_sha256(crypto, &salt, key[0], 16, info, 44, out[0], 192);
 }
 
-static void hmac_burst(void *arg)
+static void hmac_burst(unsigned n)
 {
-	hmac_mb(out_p, key_p, 16, in_p, 300, *(unsigned *)arg);
+	hmac_mb(out_p, key_p, 16, in_p, 300, n);
 }
 
-static void hmac_one(void *arg)
+static void hmac_one(void)
 {
 	struct hmac_key k;
 
-	(void)arg;
 	hmac_key_init(crypto, &k, key[0], 16);
 	hmac_sha256(crypto, &k, text[0], 300, out[0]);
 }
 
-static void aes_burst(void *arg)
+static void aes_burst(unsigned n)
 {
-	aes_ctr_mb_stream(out_p, 23, key_p, *(unsigned *)arg);
+	aes_ctr_mb_stream(out_p, 23, key_p, n);
 }
 
-static void aes_one(void *arg)
+static void aes_one(void)
 {
-	(void)arg;
 	aes_ctr_xor(crypto, key[0], text[0], out[0], 360);
 }
 
-static void lioness_burst(void *arg)
+static void lioness_burst(unsigned n)
 {
-	lioness_mb_decrypt(key_p, text_p, PAYLOAD, *(unsigned *)arg);
+	lioness_mb_decrypt(key_p, text_p, PAYLOAD, n);
 }
 
-static void lioness_one(void *arg)
+static void lioness_one(void)
 {
-	(void)arg;
 	lioness_decrypt(key[0], text[0], PAYLOAD);
+}
+
+struct job {
+	void (*burst)(unsigned n);
+	void (*one)(void);
+	unsigned n; /* 0: one at a time */
+};
+
+/* N packets in bursts of n, or REPEAT single ones */
+static void run_job(void *arg)
+{
+	const struct job *j = arg;
+
+	for (unsigned i = 0; j->n && i < N; i += j->n)
+		j->burst(j->n);
+	for (unsigned i = 0; !j->n && i < REPEAT; i++)
+		j->one();
 }
 
 static void primitives(void)
 {
 	static const struct {
 		const char *name;
-		void (*burst)(void *arg), (*one)(void *arg);
+		void (*burst)(unsigned n);
+		void (*one)(void);
 		double prototype; /* performance.md, on its Zen 3 */
 	} row[] = {
 		{"HKDF 1 (32 to 288 bytes)", hkdf1_mb, hkdf1_one, 0.91},
@@ -201,32 +218,30 @@ static void primitives(void)
 		{"LIONESS (1024 bytes)", lioness_burst, lioness_one, 1.67},
 	};
 	enum { PRIMITIVES = sizeof(row) / sizeof(row[0]), SIZES = 6 };
-	static unsigned size[SIZES] = {1, 2, 4, 16, 32, 128};
-	static struct contender c[PRIMITIVES * (SIZES + 1)];
+	static const unsigned size[SIZES + 1] = {0, 1, 2, 4, 16, 32, 128};
+	static struct job job[PRIMITIVES][SIZES + 1];
+	static struct bench c[PRIMITIVES * (SIZES + 1)];
 	double sum[SIZES + 1] = {0};
 
 	hmac_key_init(crypto, &salt, NULL, 0);
 	hkdf_mb_prepare(&expand, &salt, info, 97);
 	hkdf_mb_prepare(&seed, &salt, info, 44);
 	for (unsigned r = 0; r < PRIMITIVES; r++) {
-		struct contender *at = c + r * (SIZES + 1);
-
-		at[0] = (struct contender){.run = row[r].one, .ops = 1, .repeat = 8};
-		for (unsigned s = 0; s < SIZES; s++)
-			at[1 + s] = (struct contender){.run = row[r].burst,
-				.arg = &size[s],
-				.ops = size[s],
-				.repeat = s < 3 ? 8 : 1};
+		for (unsigned k = 0; k <= SIZES; k++) {
+			job[r][k] = (struct job){row[r].burst, row[r].one, size[k]};
+			c[r * (SIZES + 1) + k] = (struct bench){
+				.run = run_job, .arg = &job[r][k], .times = k ? N : REPEAT};
+		}
 	}
-	turns_measure(c, PRIMITIVES * (SIZES + 1), ROUNDS);
+	bench_run(c, PRIMITIVES * (SIZES + 1));
 	printf("\nus a packet in a burst of             one at a time");
-	for (unsigned s = 0; s < SIZES; s++)
+	for (unsigned s = 1; s <= SIZES; s++)
 		printf("%8u", size[s]);
 	printf("   prototype on Zen 3\n");
 	for (unsigned r = 0; r < PRIMITIVES; r++) {
 		printf("  %-36s", row[r].name);
 		for (unsigned s = 0; s <= SIZES; s++) {
-			const double us = c[r * (SIZES + 1) + s].ns / 1e3;
+			const double us = bench_ns(&c[r * (SIZES + 1) + s]) / 1e3;
 
 			sum[s] += us;
 			printf(s ? "%8.3f" : "%13.3f", us);

@@ -4,7 +4,7 @@
  * in turns; by stage; by burst size; forged packets beside good ones. Payload 1024 bytes, version
  * 260, forward packets unless said otherwise. performance.md has floors and goals.
  */
-#include "turns.h"
+#include "bench.h"
 
 #include <dlfcn.h>
 #include <sodium.h>
@@ -17,7 +17,7 @@
 #include "sphinx/derive.h"
 #include "sphinx/layout.h"
 
-enum { N = SPHINX_BURST_MAX, PAYLOAD = 1024, LEN = SPHINX_HEADER_SIZE + PAYLOAD, ROUNDS = 60 };
+enum { N = SPHINX_BURST_MAX, PAYLOAD = 1024, LEN = SPHINX_HEADER_SIZE + PAYLOAD };
 
 static struct crypto *crypto;
 static uint8_t node_secret[32], node_public[32];
@@ -54,13 +54,21 @@ static void make_packets(void)
 		packet[i] = work[i];
 }
 
+static struct bench row(const char *name, void (*run)(void *arg), void (*before)(void *arg),
+	void *arg, unsigned times)
+{
+	return (struct bench){
+		.name = name, .run = run, .prepare = before, .arg = arg, .times = times};
+}
+
 /* ---- contenders ---- */
 
 struct job {
 	struct sphinx_burst *b;
 	const uint8_t (*from)[LEN];
-	unsigned n;
+	unsigned n; /* packets in a round */
 	enum sphinx_status want;
+	unsigned size; /* of a burst; 0: N */
 };
 
 static void refresh(void *arg)
@@ -83,9 +91,10 @@ static void run_burst(void *arg)
 	static enum sphinx_status status[N];
 	static struct sphinx_hop hop[N];
 	const struct job *j = arg;
+	const unsigned size = j->size ? j->size : N;
 
-	for (unsigned i = 0; i < j->n; i += N) {
-		unsigned n = j->n - i < N ? j->n - i : N;
+	for (unsigned i = 0; i < j->n; i += size) {
+		const unsigned n = j->n - i < size ? j->n - i : size;
 
 		sphinx_open_burst(j->b, node_secret, packet + i, LEN, n, status);
 		sphinx_finish_burst(j->b, status, hop);
@@ -150,9 +159,10 @@ static void floor_line(const char *what, double ratio, double floor, double goal
 
 static void against_the_others(struct sphinx_burst *b[3])
 {
-	struct job ladder = {b[SPHINX_CURVE_LADDER], (const uint8_t(*)[LEN])forward, N, SPHINX_ok},
+	struct job ladder = {b[SPHINX_CURVE_LADDER], (const uint8_t(*)[LEN])forward, N, SPHINX_ok,
+			   0},
 		   pair = ladder, automatic = ladder, one = ladder, curve = ladder;
-	static struct contender c[7];
+	static struct bench c[7];
 	void *proto[2] = {NULL, NULL};
 	unsigned n = 5;
 
@@ -160,15 +170,11 @@ static void against_the_others(struct sphinx_burst *b[3])
 	automatic.b = b[SPHINX_CURVE_AUTO];
 	one.n = 16;
 	curve.n = 32;
-	c[0] = (struct contender){
-		"burst of 128, AUTO", run_burst, refresh, &automatic, N, 1, 0, {0}};
-	c[1] = (struct contender){
-		"burst of 128, two ladders", run_burst, refresh, &ladder, N, 1, 0, {0}};
-	c[2] = (struct contender){"burst of 128, pair", run_burst, refresh, &pair, N, 1, 0, {0}};
-	c[3] = (struct contender){
-		"one packet at a time", run_one_packet, refresh, &one, 16, 1, 0, {0}};
-	c[4] = (struct contender){
-		"libsodium's curve alone, twice", run_libsodium_curve, NULL, &curve, 16, 1, 0, {0}};
+	c[0] = row("burst of 128, AUTO", run_burst, refresh, &automatic, N);
+	c[1] = row("burst of 128, two ladders", run_burst, refresh, &ladder, N);
+	c[2] = row("burst of 128, pair", run_burst, refresh, &pair, N);
+	c[3] = row("one packet at a time", run_one_packet, refresh, &one, 16);
+	c[4] = row("libsodium's curve alone, twice", run_libsodium_curve, NULL, &curve, 16);
 	if (system("perf/prototype.sh build/perf/prototype") == 0) {
 		static const char *const name[2] = {"hop_ed", "hop_asm"};
 		static const char *const text[2] = {
@@ -177,22 +183,22 @@ static void against_the_others(struct sphinx_burst *b[3])
 		for (unsigned p = 0; p < 2; p++) {
 			proto[p] = prototype(name[p]);
 			if (proto[p])
-				c[n++] = (struct contender){
-					text[p], run_prototype, NULL, &proto[p], N, 1, 0, {0}};
+				c[n++] = row(text[p], run_prototype, NULL, &proto[p], N);
 		}
 	} else {
 		printf("prototype: not measured, see above\n");
 	}
-	turns_measure(c, n, ROUNDS);
-	printf("\nunwrap, us a packet (medians of %d turns), kernel %s\n", ROUNDS,
+	bench_run(c, n);
+	printf("\nunwrap, us a packet (medians of %d rounds), kernel %s\n", BENCH_ROUNDS,
 		x25519_mb_kernel_name(x25519_mb_kernel()));
 	for (unsigned i = 0; i < n; i++)
-		printf("  %-36s %8.2f us %10.0f packets/s\n", c[i].name, c[i].ns / 1e3,
-			1e9 / c[i].ns);
-	floor_line("burst of 128 against one packet at a time", c[3].ns / c[0].ns, 3.8, 5.3);
+		printf("  %-36s %8.2f us %10.0f packets/s\n", c[i].name, bench_ns(&c[i]) / 1e3,
+			1e9 / bench_ns(&c[i]));
+	floor_line("burst of 128 against one packet at a time", bench_ns(&c[3]) / bench_ns(&c[0]),
+		3.8, 5.3);
 	if (n > 5)
-		floor_line(
-			"burst of 128 against the prototype's pair", c[5].ns / c[0].ns, 0.0, 1.0);
+		floor_line("burst of 128 against the prototype's pair",
+			bench_ns(&c[5]) / bench_ns(&c[0]), 0.0, 1.0);
 }
 
 /* ---- stages ---- */
@@ -304,31 +310,32 @@ static void by_stage(struct sphinx_burst *b[3])
 		{"LIONESS", stage_lioness, 1, 1},
 	};
 	enum { STAGES = sizeof(stage) / sizeof(stage[0]) };
-	struct job job[2] = {{b[SPHINX_CURVE_LADDER], (const uint8_t(*)[LEN])forward, N, SPHINX_ok},
-		{b[SPHINX_CURVE_PAIR], (const uint8_t(*)[LEN])forward, N, SPHINX_ok}};
-	static struct contender c[STAGES + 2];
+	struct job job[2] = {
+		{b[SPHINX_CURVE_LADDER], (const uint8_t(*)[LEN])forward, N, SPHINX_ok, 0},
+		{b[SPHINX_CURVE_PAIR], (const uint8_t(*)[LEN])forward, N, SPHINX_ok, 0}};
+	static struct bench c[STAGES + 2];
 	double rest[2];
 
 	for (unsigned i = 0; i < STAGES; i++)
-		c[i] = (struct contender){stage[i].name, stage[i].run, NULL, NULL, N, 1, 0, {0}};
-	c[STAGES] = (struct contender){"ladder", run_burst, refresh, &job[0], N, 1, 0, {0}};
-	c[STAGES + 1] = (struct contender){"pair", run_burst, refresh, &job[1], N, 1, 0, {0}};
-	turns_measure(c, STAGES + 2, ROUNDS);
+		c[i] = row(stage[i].name, stage[i].run, NULL, NULL, N);
+	c[STAGES] = row("ladder", run_burst, refresh, &job[0], N);
+	c[STAGES + 1] = row("pair", run_burst, refresh, &job[1], N);
+	bench_run(c, STAGES + 2);
 	printf("\nstages of a forward packet, burst of 128        us   share with ladders   with "
 	       "the pair\n");
-	rest[0] = c[STAGES].ns;
-	rest[1] = c[STAGES + 1].ns;
+	rest[0] = bench_ns(&c[STAGES]);
+	rest[1] = bench_ns(&c[STAGES + 1]);
 	for (unsigned i = 0; i < STAGES; i++) {
-		printf("  %-36s %12.3f %14.1f %% %14.1f %%\n", stage[i].name, c[i].ns / 1e3,
-			100 * stage[i].in_ladder * c[i].ns / c[STAGES].ns,
-			100 * stage[i].in_pair * c[i].ns / c[STAGES + 1].ns);
-		rest[0] -= stage[i].in_ladder * c[i].ns;
-		rest[1] -= stage[i].in_pair * c[i].ns;
+		printf("  %-36s %12.3f %14.1f %% %14.1f %%\n", stage[i].name, bench_ns(&c[i]) / 1e3,
+			100 * stage[i].in_ladder * bench_ns(&c[i]) / bench_ns(&c[STAGES]),
+			100 * stage[i].in_pair * bench_ns(&c[i]) / bench_ns(&c[STAGES + 1]));
+		rest[0] -= stage[i].in_ladder * bench_ns(&c[i]);
+		rest[1] -= stage[i].in_pair * bench_ns(&c[i]);
 	}
 	printf("  %-36s %12s %14.1f %% %14.1f %%\n", "packing, headers, wiping", "",
-		100 * rest[0] / c[STAGES].ns, 100 * rest[1] / c[STAGES + 1].ns);
-	printf("  %-36s %12s %11.2f us %14.2f us\n", "whole", "", c[STAGES].ns / 1e3,
-		c[STAGES + 1].ns / 1e3);
+		100 * rest[0] / bench_ns(&c[STAGES]), 100 * rest[1] / bench_ns(&c[STAGES + 1]));
+	printf("  %-36s %12s %11.2f us %14.2f us\n", "whole", "", bench_ns(&c[STAGES]) / 1e3,
+		bench_ns(&c[STAGES + 1]) / 1e3);
 }
 
 /* ---- burst size ---- */
@@ -337,27 +344,25 @@ static void by_size(struct sphinx_burst *b[3])
 {
 	static const unsigned size[] = {1, 2, 3, 4, 8, 16, 32, 64, 128, 256};
 	enum { SIZES = sizeof(size) / sizeof(size[0]) };
-	static struct job job[SIZES][3], one[SIZES];
-	static struct contender c[4 * SIZES];
+	static struct job job[SIZES][3];
+	static struct bench c[3 * SIZES];
 
 	for (unsigned s = 0; s < SIZES; s++) {
+		/* about N packets in a round, in bursts of this size; 256 are two bursts */
+		const unsigned n = size[s] > N ? size[s] : N / size[s] * size[s];
+
 		for (unsigned k = 0; k < 3; k++) {
-			job[s][k] = (struct job){
-				b[k], (const uint8_t(*)[LEN])forward, size[s], SPHINX_ok};
-			c[4 * s + k] = (struct contender){
-				"", run_burst, refresh, &job[s][k], size[s], 1, 0, {0}};
+			job[s][k] = (struct job){b[k], (const uint8_t(*)[LEN])forward, n, SPHINX_ok,
+				size[s] < N ? size[s] : N};
+			c[3 * s + k] = row("", run_burst, refresh, &job[s][k], n);
 		}
-		one[s] = (struct job){
-			NULL, (const uint8_t(*)[LEN])forward, size[s] < 8 ? size[s] : 8, SPHINX_ok};
-		c[4 * s + 3] = (struct contender){
-			"", run_one_packet, refresh, &one[s], one[s].n, 1, 0, {0}};
 	}
-	turns_measure(c, 4 * SIZES, 40);
-	printf("\nburst size: us a packet    AUTO    ladders     pair   one at a time\n");
+	bench_run(c, 3 * SIZES);
+	printf("\nburst size: us a packet    AUTO    ladders     pair\n");
 	for (unsigned s = 0; s < SIZES; s++)
-		printf("  %5u%-16s %9.2f %9.2f %9.2f %12.2f\n", size[s],
-			size[s] > N ? " (two bursts)" : "", c[4 * s].ns / 1e3,
-			c[4 * s + 1].ns / 1e3, c[4 * s + 2].ns / 1e3, c[4 * s + 3].ns / 1e3);
+		printf("  %5u%-16s %9.2f %9.2f %9.2f\n", size[s],
+			size[s] > N ? " (two bursts)" : "", bench_ns(&c[3 * s]) / 1e3,
+			bench_ns(&c[3 * s + 1]) / 1e3, bench_ns(&c[3 * s + 2]) / 1e3);
 }
 
 /* ---- forged, final ---- */
@@ -365,7 +370,7 @@ static void by_size(struct sphinx_burst *b[3])
 static void by_fate(void)
 {
 	static struct job job[3][3];
-	static struct contender c[9];
+	static struct bench c[9];
 	static const char *const fate[] = {"forward", "final", "forged"};
 	static const char *const curve[] = {"AUTO", "ladder", "pair"};
 	const uint8_t(*from[3])[LEN] = {(const uint8_t(*)[LEN])forward,
@@ -375,18 +380,18 @@ static void by_fate(void)
 	for (unsigned f = 0; f < 3; f++) {
 		for (unsigned k = 0; k < 3; k++) {
 			job[f][k] = (struct job){sphinx_burst_create((enum sphinx_burst_curve)k),
-				from[f], N, f == 2 ? SPHINX_bad_mac : SPHINX_ok};
+				from[f], N, f == 2 ? SPHINX_bad_mac : SPHINX_ok, 0};
 			if (!job[f][k].b)
 				die("no locked memory");
-			c[3 * f + k] = (struct contender){
-				"", run_burst, refresh, &job[f][k], N, 1, 0, {0}};
+			c[3 * f + k] = row("", run_burst, refresh, &job[f][k], N);
 		}
 	}
-	turns_measure(c, 9, ROUNDS);
+	bench_run(c, 9);
 	printf("\npackets/s on one core         AUTO       ladder         pair\n");
 	for (unsigned f = 0; f < 3; f++)
 		printf("  all %-12s %14.0f %12.0f %12.0f   AUTO ends on the %s\n", fate[f],
-			1e9 / c[3 * f].ns, 1e9 / c[3 * f + 1].ns, 1e9 / c[3 * f + 2].ns,
+			1e9 / bench_ns(&c[3 * f]), 1e9 / bench_ns(&c[3 * f + 1]),
+			1e9 / bench_ns(&c[3 * f + 2]),
 			curve[sphinx_burst_used_pair(job[f][0].b) ? 2 : 1]);
 	for (unsigned i = 0; i < 9; i++)
 		sphinx_burst_free(job[i / 3][i % 3].b);
