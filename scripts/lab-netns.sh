@@ -201,7 +201,11 @@ start_relay() { # name
 
 # Stops it by SIGTERM; exit status 0 and a full pool are demanded.
 stop_relay() { # name
-	local p=${pid[$1]} status
+	local p=${pid[$1]:-} status
+	if [ -z "$p" ]; then
+		echo "$1 is not running"
+		return 1
+	fi
 	kill -TERM "$p" 2>/dev/null
 	if ! wait_gone "$p" 10; then
 		kill -KILL "$p"
@@ -307,6 +311,8 @@ replay_after_restart() {
 	[ "$(stat_of entry /mix/drops replay)" = 1 ] && [ "$(stat_of entry /mix/stats forwarded)" = 0 ]
 }
 
+# under SANITIZE=1: what others' libraries leak
+export LSAN_OPTIONS=suppressions=$PWD/tests/functional/lsan.supp:print_suppressions=0
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 check_place
