@@ -20,7 +20,7 @@
  * sums instead.
  *
  * Columns. 2^255 = 19, so column k + 5 is added 19 times to column k. The result is a struct cols:
- * five 64-bit integers, below 2^59.2 for one product. Sums and differences of up to four of them
+ * five 64-bit integers, below 2^60 for one product. Sums and differences of up to four of them
  * are taken before the carry; a column of a difference may be negative (two's complement) until the
  * carry.
  *
