@@ -42,6 +42,7 @@
 #include "crypto/x25519_mb_kernel.h"
 
 #define FE_LANES 8
+#define FE_COMB_CALLS 0 /* pair_mult: 1.01 us a point with calls, 0.97 without (Zen 5) */
 
 typedef __m512i fe_words; /* one 64-bit word for each lane */
 typedef __mmask8 fe_mask; /* bit l: lane l is chosen */
@@ -169,7 +170,8 @@ FE_INLINE void cols_sub(struct cols *r, const struct cols *a, const struct cols 
 /* An element as columns. */
 FE_INLINE void cols_from_fe(struct cols *r, const struct fe *a)
 {
-	memcpy(r->col, a->limb, sizeof(r->col));
+	for (int k = 0; k < 5; k++)
+		r->col[k] = a->limb[k];
 }
 
 /* --- the carry --- */

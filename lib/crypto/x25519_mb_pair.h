@@ -72,6 +72,19 @@ static const uint64_t ed_sqrtm1[5] = {UINT64_C(0x61b274a0ea0b0), UINT64_C(0xd5a5
 static const uint64_t ed_half[5] = {UINT64_C(0x7fffffffffff7), UINT64_C(0x7ffffffffffff),
 	UINT64_C(0x7ffffffffffff), UINT64_C(0x7ffffffffffff), UINT64_C(0x3ffffffffffff)};
 
+/*
+ * With every product inlined the functions of this section do not fit into the instruction cache
+ * together. Where that costs more than calls do (FE_COMB_CALLS, measured for each field), products
+ * whose result is carried at once are calls.
+ */
+FE_INLINE void comb_mul(struct fe *r, const struct fe *a, const struct fe *b)
+{
+	if (FE_COMB_CALLS)
+		fe_mul_far(r, a, b);
+	else
+		fe_mul(r, a, b);
+}
+
 /* --- the group law --- */
 
 struct efgh {
@@ -117,9 +130,9 @@ FE_INLINE void efgh_add(struct efgh *o, const struct sums *p, const struct entry
 
 FE_INLINE void efgh_to_point(struct point *r, const struct efgh *o)
 {
-	fe_mul(&r->x, &o->e, &o->f);
-	fe_mul(&r->y, &o->g, &o->h);
-	fe_mul(&r->z, &o->f, &o->g);
+	comb_mul(&r->x, &o->e, &o->f);
+	comb_mul(&r->y, &o->g, &o->h);
+	comb_mul(&r->z, &o->f, &o->g);
 }
 
 /* s and d from e, f, g, h alone; for the table also where z is shared */
@@ -138,8 +151,8 @@ FE_INLINE void efgh_to_sd(struct fe *s, struct fe *d, const struct efgh *o)
 FE_INLINE void efgh_to_sums(struct sums *r, const struct efgh *o)
 {
 	efgh_to_sd(&r->s, &r->d, o);
-	fe_mul(&r->z, &o->f, &o->g);
-	fe_mul(&r->t, &o->e, &o->h);
+	comb_mul(&r->z, &o->f, &o->g);
+	comb_mul(&r->t, &o->e, &o->h);
 }
 
 static __attribute__((noinline)) void point_double(struct point *p)
@@ -271,11 +284,11 @@ static __attribute__((noinline)) void entry_add_both(struct entry *sum, struct e
 	fe_carry_sum(&o.g, &t, 1, 0, 1);
 	n.f = o.g;
 	n.g = o.f;
-	fe_mul(z, &o.f, &o.g);
+	comb_mul(z, &o.f, &o.g);
 	efgh_to_sd(&sum->p, &sum->m, &o);
-	fe_mul(&sum->t, &o.e, &o.h);
+	comb_mul(&sum->t, &o.e, &o.h);
 	efgh_to_sd(&diff->p, &diff->m, &n);
-	fe_mul(&diff->t, &n.e, &n.h);
+	comb_mul(&diff->t, &n.e, &n.h);
 }
 
 static void fe_double_product(struct fe *r, const struct fe *a, const struct fe *b)
