@@ -111,18 +111,18 @@ static void kernels(void)
 	struct column col[COLUMNS];
 
 	for (unsigned k = 0; k < sha256_mb_kernel_count; k++)
-		col[k] = (struct column){
-			sha256_mb_kernels[k].name, &sha256_mb_kernels[k], sha256_mb_kernels[k].isa};
+		col[k] = (struct column){sha256_mb_kernels[k].mb.name, &sha256_mb_kernels[k],
+			sha256_mb_kernels[k].mb.isa};
 	table("SHA-256, ns a block, by number of messages", col, sha256_mb_kernel_count, lanes, 6,
 		run_sha256, 0, 5);
 	for (unsigned k = 0; k < blake2b_mb_kernel_count; k++)
-		col[k] = (struct column){blake2b_mb_kernels[k].name, &blake2b_mb_kernels[k],
-			blake2b_mb_kernels[k].isa};
+		col[k] = (struct column){blake2b_mb_kernels[k].mb.name, &blake2b_mb_kernels[k],
+			blake2b_mb_kernels[k].mb.isa};
 	table("keyed BLAKE2b of 992 bytes, ns a message, by number of messages", col,
 		blake2b_mb_kernel_count, eight, 5, run_blake2b, 0, 1);
 	for (unsigned k = 0; k < chacha20_mb_kernel_count; k++)
-		col[k] = (struct column){chacha20_mb_kernels[k].name, &chacha20_mb_kernels[k],
-			chacha20_mb_kernels[k].isa};
+		col[k] = (struct column){chacha20_mb_kernels[k].mb.name, &chacha20_mb_kernels[k],
+			chacha20_mb_kernels[k].mb.isa};
 	table("ChaCha20, ns a buffer, by bytes", col, chacha20_mb_kernel_count, bytes, 6,
 		run_chacha20, 8, 1);
 }

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto/chacha20_mb.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 
 enum { BLOCK = 64, CLASSES = 32 }; /* longer buffers go by the last class */
 
 const struct chacha20_mb_kernel chacha20_mb_kernels[] = {
-	{"libsodium", MB_BASE, chacha20_mb_sodium},
-	{"avx2 x8", MB_AVX2, chacha20_mb_avx2},
-	{"avx512 x16", MB_AVX512, chacha20_mb_avx512},
+	{{"libsodium", MB_BASE}, chacha20_mb_sodium},
+	{{"avx2 x8", MB_AVX2}, chacha20_mb_avx2},
+	{{"avx512 x16", MB_AVX512}, chacha20_mb_avx512},
 };
 const unsigned chacha20_mb_kernel_count =
 	sizeof(chacha20_mb_kernels) / sizeof(chacha20_mb_kernels[0]);
 
-/* Index: number of blocks less one. Written by chacha20_mb_init alone. */
-static const struct chacha20_mb_kernel *chosen[CLASSES];
+/* Kernel for 1, 2, … blocks. Written by chacha20_mb_init alone. */
+static uint8_t chosen[CLASSES];
 
 void chacha20_mb_sodium(uint8_t *const buf[], size_t len, const uint8_t *const key[], unsigned n)
 {
@@ -35,74 +34,60 @@ static unsigned class_of(size_t len)
 
 void chacha20_mb_xor(uint8_t *const buf[], size_t len, const uint8_t *const key[], unsigned n)
 {
-	chosen[class_of(len)]->xor (buf, len, key, n);
+	chacha20_mb_kernels[chosen[class_of(len)]].xor (buf, len, key, n);
 }
 
 const char *chacha20_mb_kernel_name(size_t len)
 {
-	return chosen[class_of(len)]->name;
+	return chacha20_mb_kernels[chosen[class_of(len)]].mb.name;
 }
 
 /* ---- choice ---- */
 
 struct trial {
-	const struct chacha20_mb_kernel *kernel;
-	size_t len;
 	uint8_t *buf;
 	const uint8_t *key;
 	uint8_t text[BLOCK * CLASSES], secret[CHACHA20_MB_KEY];
 };
 
-static void run_trial(void *arg)
+static const struct mb_kernel *kernel(unsigned k)
 {
-	struct trial *t = arg;
-
-	t->kernel->xor (&t->buf, t->len, &t->key, 1);
+	return &chacha20_mb_kernels[k].mb;
 }
 
-static int compare(struct trial *t, struct error *err)
+/* half of the last block is missing, as it is for a payload of 1024 bytes */
+static size_t trial_len(unsigned class)
 {
+	return class * BLOCK + BLOCK / 2;
+}
+
+static void run(void *trial, unsigned k, unsigned class)
+{
+	struct trial *t = trial;
+
+	chacha20_mb_kernels[k].xor (&t->buf, trial_len(class), &t->key, 1);
+}
+
+static bool agrees(void *trial, unsigned k, unsigned class)
+{
+	struct trial *t = trial;
 	uint8_t want[BLOCK * CLASSES];
 
 	memcpy(want, t->text, sizeof(want));
-	chacha20_mb_sodium(&(uint8_t *){want}, t->len, &t->key, 1);
-	run_trial(t);
-	if (memcmp(want, t->text, sizeof(want)) != 0)
-		return error_set(err, EIO,
-			"self-test failed: ChaCha20 kernel \"%s\" with %zu bytes differs from "
-			"libsodium",
-			t->kernel->name, t->len);
-	return 0;
+	chacha20_mb_sodium(&(uint8_t *){want}, trial_len(class), &t->key, 1);
+	run(t, k, class);
+	return memcmp(want, t->text, sizeof(want)) == 0;
 }
 
 int chacha20_mb_init(struct error *err)
 {
+	const struct mb_race race = {
+		"ChaCha20", chacha20_mb_kernel_count, CLASSES, kernel, run, agrees};
 	struct trial t;
-	uint64_t best[CLASSES];
 
-	memset(best, 0xff, sizeof(best));
 	randombytes_buf(t.text, sizeof(t.text));
 	randombytes_buf(t.secret, sizeof(t.secret));
 	t.buf = t.text;
 	t.key = t.secret;
-	for (unsigned k = 0; k < chacha20_mb_kernel_count; k++) {
-		t.kernel = &chacha20_mb_kernels[k];
-		if (!mb_usable(t.kernel->isa))
-			continue;
-		for (unsigned c = 0; c < CLASSES; c++) {
-			uint64_t ticks;
-			int rc;
-
-			t.len = (c + 1) * BLOCK - BLOCK / 2;
-			rc = compare(&t, err);
-			if (rc)
-				return rc;
-			ticks = mb_measure(run_trial, &t);
-			if (ticks < best[c]) {
-				best[c] = ticks;
-				chosen[c] = t.kernel;
-			}
-		}
-	}
-	return 0;
+	return mb_race(&race, &t, chosen, err);
 }

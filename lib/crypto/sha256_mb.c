@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 #include "core/bytes.h"
@@ -20,16 +19,16 @@ const uint32_t sha256_k[64] = {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0
 	0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 const struct sha256_mb_kernel sha256_mb_kernels[] = {
-	{"c", MB_BASE, sha256_mb_c},
-	{"sse41 x4", MB_SSE41, sha256_mb_sse41},
-	{"sha-ni x4", MB_SHANI, sha256_mb_shani},
-	{"avx2 x8", MB_AVX2, sha256_mb_avx2},
-	{"avx512 x16", MB_AVX512, sha256_mb_avx512},
+	{{"c", MB_BASE}, sha256_mb_c},
+	{{"sse41 x4", MB_SSE41}, sha256_mb_sse41},
+	{{"sha-ni x4", MB_SHANI}, sha256_mb_shani},
+	{{"avx2 x8", MB_AVX2}, sha256_mb_avx2},
+	{{"avx512 x16", MB_AVX512}, sha256_mb_avx512},
 };
 const unsigned sha256_mb_kernel_count = sizeof(sha256_mb_kernels) / sizeof(sha256_mb_kernels[0]);
 
-/* Index: number of messages. Written by sha256_mb_init alone. */
-static const struct sha256_mb_kernel *chosen[SHA256_MB_LANES + 1];
+/* Kernel for 1, 2, … messages. Written by sha256_mb_init alone. */
+static uint8_t chosen[SHA256_MB_LANES];
 
 /* ---- plain C ---- */
 
@@ -90,71 +89,56 @@ void sha256_state_bytes(uint8_t out[32], const struct sha256_state *st)
 void sha256_mb_compress(
 	struct sha256_state st[], const uint8_t *const msg[], size_t blocks, unsigned n)
 {
-	chosen[n]->compress(st, msg, blocks, n);
+	if (n)
+		sha256_mb_kernels[chosen[n - 1]].compress(st, msg, blocks, n);
 }
 
 const char *sha256_mb_kernel_name(unsigned n)
 {
-	return chosen[n]->name;
+	return sha256_mb_kernels[chosen[n - 1]].mb.name;
 }
+
+enum { TRIAL_BLOCKS = 2 };
 
 struct trial {
-	const struct sha256_mb_kernel *kernel;
-	unsigned n;
 	struct sha256_state st[SHA256_MB_LANES];
 	const uint8_t *msg[SHA256_MB_LANES];
-	uint8_t text[SHA256_MB_LANES][128];
+	uint8_t text[SHA256_MB_LANES][64 * TRIAL_BLOCKS];
 };
 
-static void run_trial(void *arg)
+static const struct mb_kernel *kernel(unsigned k)
 {
-	struct trial *t = arg;
-
-	t->kernel->compress(t->st, t->msg, 2, t->n);
+	return &sha256_mb_kernels[k].mb;
 }
 
-static int compare(struct trial *t, struct error *err)
+static void run(void *trial, unsigned k, unsigned class)
 {
+	struct trial *t = trial;
+
+	sha256_mb_kernels[k].compress(t->st, t->msg, TRIAL_BLOCKS, class + 1);
+}
+
+static bool agrees(void *trial, unsigned k, unsigned class)
+{
+	struct trial *t = trial;
 	struct sha256_state want[SHA256_MB_LANES];
 
 	memcpy(want, t->st, sizeof(want));
-	sha256_mb_c(want, t->msg, 2, t->n);
-	run_trial(t);
-	if (memcmp(want, t->st, sizeof(want)) != 0)
-		return error_set(err, EIO,
-			"self-test failed: SHA-256 kernel \"%s\" with %u messages differs from the "
-			"plain one",
-			t->kernel->name, t->n);
-	return 0;
+	sha256_mb_c(want, t->msg, TRIAL_BLOCKS, class + 1);
+	run(t, k, class);
+	return memcmp(want, t->st, sizeof(want)) == 0;
 }
 
 int sha256_mb_init(struct error *err)
 {
+	const struct mb_race race = {
+		"SHA-256", sha256_mb_kernel_count, SHA256_MB_LANES, kernel, run, agrees};
 	struct trial t;
-	uint64_t best[SHA256_MB_LANES + 1];
 
-	memset(best, 0xff, sizeof(best));
 	randombytes_buf(t.text, sizeof(t.text));
 	for (unsigned i = 0; i < SHA256_MB_LANES; i++) {
 		t.st[i] = sha256_initial;
 		t.msg[i] = t.text[i];
 	}
-	for (unsigned k = 0; k < sha256_mb_kernel_count; k++) {
-		t.kernel = &sha256_mb_kernels[k];
-		if (!mb_usable(t.kernel->isa))
-			continue;
-		for (t.n = 1; t.n <= SHA256_MB_LANES; t.n++) {
-			uint64_t ticks;
-			int rc = compare(&t, err);
-
-			if (rc)
-				return rc;
-			ticks = mb_measure(run_trial, &t);
-			if (ticks < best[t.n]) {
-				best[t.n] = ticks;
-				chosen[t.n] = t.kernel;
-			}
-		}
-	}
-	return 0;
+	return mb_race(&race, &t, chosen, err);
 }

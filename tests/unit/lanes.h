@@ -10,6 +10,7 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "crypto/crypto.h"
 
 /*
  * Buffers for tests of multi-buffer kernels: random content, each at the end of a page with a guard
@@ -78,6 +79,29 @@ static inline void assert_lanes_equal(const struct lanes *a, const struct lanes 
 {
 	for (unsigned i = 0; i < n; i++)
 		assert_memory_equal(a->ptr[i], b->ptr[i], a->len);
+}
+
+/* Set-up of a group: crypto_init and, for the oracles that need one, a struct crypto. */
+static struct crypto *lanes_crypto;
+
+static inline int lanes_setup(void **state)
+{
+	struct error err;
+
+	(void)state;
+	if (crypto_init(0, &err) < 0) {
+		print_error("%s\n", err.msg);
+		return -1;
+	}
+	lanes_crypto = crypto_create();
+	return lanes_crypto ? 0 : -1;
+}
+
+static inline int lanes_teardown(void **state)
+{
+	(void)state;
+	crypto_free(lanes_crypto);
+	return 0;
 }
 
 #endif

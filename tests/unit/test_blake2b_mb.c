@@ -18,11 +18,12 @@ static void agree(blake2b_mb_fn *hash, unsigned n, size_t len)
 	lanes_free(&want);
 }
 
-static void kernel_agrees(const struct blake2b_mb_kernel *k)
+static void kernel_agrees(void **state)
 {
+	const struct blake2b_mb_kernel *k = *state;
 	static const size_t large[] = {992, 2033, 4096, 8177, 32753};
 
-	if (!mb_usable(k->isa))
+	if (!mb_usable(k->mb.isa))
 		skip();
 	for (size_t len = 0; len <= 400; len++)
 		agree(k->hash, 1 + (unsigned)len % 9, len);
@@ -32,25 +33,13 @@ static void kernel_agrees(const struct blake2b_mb_kernel *k)
 		agree(k->hash, n, 992);
 }
 
-static void kernel_avx2_agrees(void **state)
-{
-	(void)state;
-	assert_ptr_equal(blake2b_mb_kernels[1].hash, blake2b_mb_avx2);
-	kernel_agrees(&blake2b_mb_kernels[1]);
-}
-
-static void kernel_avx512_agrees(void **state)
-{
-	(void)state;
-	assert_ptr_equal(blake2b_mb_kernels[2].hash, blake2b_mb_avx512);
-	kernel_agrees(&blake2b_mb_kernels[2]);
-}
-
 static void every_kernel_is_tested_here(void **state)
 {
 	(void)state;
 	assert_int_equal(blake2b_mb_kernel_count, 3);
 	assert_ptr_equal(blake2b_mb_kernels[0].hash, blake2b_mb_sodium);
+	assert_ptr_equal(blake2b_mb_kernels[1].hash, blake2b_mb_avx2);
+	assert_ptr_equal(blake2b_mb_kernels[2].hash, blake2b_mb_avx512);
 }
 
 static void chosen_kernels_agree_for_every_burst_size(void **state)
@@ -72,7 +61,7 @@ static void lanes_of_extreme_words_agree(void **state)
 		memset(in.ptr[i], fill[i / 2], in.len);
 	}
 	for (unsigned k = 0; k < blake2b_mb_kernel_count; k++) {
-		if (!mb_usable(blake2b_mb_kernels[k].isa))
+		if (!mb_usable(blake2b_mb_kernels[k].mb.isa))
 			continue;
 		blake2b_mb_kernels[k].hash(got.ptr, lanes_const(&key), lanes_const(&in), 256, 8);
 		blake2b_mb_sodium(want.ptr, lanes_const(&key), lanes_const(&in), 256, 8);
@@ -84,23 +73,15 @@ static void lanes_of_extreme_words_agree(void **state)
 	lanes_free(&want);
 }
 
-static int setup(void **state)
-{
-	struct error err;
-
-	(void)state;
-	return sodium_init() < 0 || symmetric_mb_init(&err);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kernel_is_tested_here),
-		cmocka_unit_test(kernel_avx2_agrees),
-		cmocka_unit_test(kernel_avx512_agrees),
+		{"kernel_avx2_agrees", kernel_agrees, NULL, NULL, (void *)&blake2b_mb_kernels[1]},
+		{"kernel_avx512_agrees", kernel_agrees, NULL, NULL, (void *)&blake2b_mb_kernels[2]},
 		cmocka_unit_test(chosen_kernels_agree_for_every_burst_size),
 		cmocka_unit_test(lanes_of_extreme_words_agree),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, lanes_setup, lanes_teardown);
 }

@@ -19,11 +19,12 @@ static void agree(chacha20_mb_fn * xor, unsigned n, size_t len)
 }
 
 /* The buffers end at a guard page; the bytes in front of them are libsodium's canary. */
-static void kernel_agrees(const struct chacha20_mb_kernel *k)
+static void kernel_agrees(void **state)
 {
+	const struct chacha20_mb_kernel *k = *state;
 	static const size_t large[] = {2016, 2033, 8177, 16369, 32753};
 
-	if (!mb_usable(k->isa))
+	if (!mb_usable(k->mb.isa))
 		skip();
 	for (size_t len = 1; len <= 1100; len++)
 		agree(k->xor, 1, len);
@@ -31,25 +32,13 @@ static void kernel_agrees(const struct chacha20_mb_kernel *k)
 		agree(k->xor, 3, large[i]);
 }
 
-static void kernel_avx2_agrees(void **state)
-{
-	(void)state;
-	assert_ptr_equal(chacha20_mb_kernels[1].xor, chacha20_mb_avx2);
-	kernel_agrees(&chacha20_mb_kernels[1]);
-}
-
-static void kernel_avx512_agrees(void **state)
-{
-	(void)state;
-	assert_ptr_equal(chacha20_mb_kernels[2].xor, chacha20_mb_avx512);
-	kernel_agrees(&chacha20_mb_kernels[2]);
-}
-
 static void every_kernel_is_tested_here(void **state)
 {
 	(void)state;
 	assert_int_equal(chacha20_mb_kernel_count, 3);
 	assert_ptr_equal(chacha20_mb_kernels[0].xor, chacha20_mb_sodium);
+	assert_ptr_equal(chacha20_mb_kernels[1].xor, chacha20_mb_avx2);
+	assert_ptr_equal(chacha20_mb_kernels[2].xor, chacha20_mb_avx512);
 }
 
 static void chosen_kernels_agree_for_every_burst_size(void **state)
@@ -69,7 +58,7 @@ static void no_byte_behind_the_buffer_is_written(void **state)
 	randombytes_buf(key, sizeof(key));
 	randombytes_buf(buf, sizeof(buf));
 	for (unsigned k = 0; k < chacha20_mb_kernel_count; k++) {
-		if (!mb_usable(chacha20_mb_kernels[k].isa))
+		if (!mb_usable(chacha20_mb_kernels[k].mb.isa))
 			continue;
 		for (size_t len = 1; len < 1100; len++) {
 			memcpy(before, buf, sizeof(buf));
@@ -96,31 +85,24 @@ static void zero_key_gives_the_stream_of_rfc_8439(void **state)
 	for (unsigned k = 0; k < chacha20_mb_kernel_count; k++) {
 		uint8_t buf[64] = {0};
 
-		if (!mb_usable(chacha20_mb_kernels[k].isa))
+		if (!mb_usable(chacha20_mb_kernels[k].mb.isa))
 			continue;
 		chacha20_mb_kernels[k].xor (&(uint8_t *){buf}, 64, &(const uint8_t *){key}, 1);
 		assert_memory_equal(buf, want, 64);
 	}
 }
 
-static int setup(void **state)
-{
-	struct error err;
-
-	(void)state;
-	return sodium_init() < 0 || symmetric_mb_init(&err);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kernel_is_tested_here),
-		cmocka_unit_test(kernel_avx2_agrees),
-		cmocka_unit_test(kernel_avx512_agrees),
+		{"kernel_avx2_agrees", kernel_agrees, NULL, NULL, (void *)&chacha20_mb_kernels[1]},
+		{"kernel_avx512_agrees", kernel_agrees, NULL, NULL,
+			(void *)&chacha20_mb_kernels[2]},
 		cmocka_unit_test(chosen_kernels_agree_for_every_burst_size),
 		cmocka_unit_test(no_byte_behind_the_buffer_is_written),
 		cmocka_unit_test(zero_key_gives_the_stream_of_rfc_8439),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, lanes_setup, lanes_teardown);
 }

@@ -10,8 +10,6 @@
 #include "crypto/lioness_mb.h"
 #include "crypto/symmetric_mb.h"
 
-static struct crypto *scalar;
-
 static void agree(unsigned n, size_t len)
 {
 	struct lanes key = lanes_new(n, LIONESS_KEY_SIZE), plain = lanes_new(n, len),
@@ -98,7 +96,7 @@ static void aes_ctr_agrees(void **state)
 			aes_ctr_mb_stream(got.ptr, blocks, lanes_const(&key), n);
 			for (unsigned i = 0; i < n; i++) {
 				memset(want.ptr[i], 0, want.len);
-				assert_int_equal(aes_ctr_xor(scalar, key.ptr[i], want.ptr[i],
+				assert_int_equal(aes_ctr_xor(lanes_crypto, key.ptr[i], want.ptr[i],
 							 want.ptr[i], want.len),
 					0);
 			}
@@ -119,29 +117,12 @@ static void aes_ctr_counter_carries_into_the_next_byte(void **state)
 	(void)state;
 	aes_ctr_mb_stream(got.ptr, BLOCKS, lanes_const(&key), 1);
 	memset(want.ptr[0], 0, want.len);
-	assert_int_equal(aes_ctr_xor(scalar, key.ptr[0], want.ptr[0], want.ptr[0], want.len), 0);
+	assert_int_equal(
+		aes_ctr_xor(lanes_crypto, key.ptr[0], want.ptr[0], want.ptr[0], want.len), 0);
 	assert_lanes_equal(&got, &want, 1);
 	lanes_free(&key);
 	lanes_free(&got);
 	lanes_free(&want);
-}
-
-static int setup(void **state)
-{
-	struct error err;
-
-	(void)state;
-	if (crypto_init(0, &err) < 0)
-		return -1;
-	scalar = crypto_create();
-	return scalar ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	crypto_free(scalar);
-	return 0;
 }
 
 int main(void)
@@ -156,5 +137,5 @@ int main(void)
 		cmocka_unit_test(aes_ctr_counter_carries_into_the_next_byte),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, lanes_setup, lanes_teardown);
 }

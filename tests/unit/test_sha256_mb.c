@@ -7,8 +7,6 @@
 #include "crypto/hkdf_mb.h"
 #include "crypto/symmetric_mb.h"
 
-static struct crypto *scalar; /* makes HMAC keys */
-
 /* ---- oracles on libsodium ---- */
 
 static void hmac_oracle(
@@ -64,11 +62,12 @@ static void plain_c_is_sha256(void **state)
 	}
 }
 
-static void kernel_agrees_with_plain_c(const struct sha256_mb_kernel *k)
+static void kernel_agrees(void **state)
 {
+	const struct sha256_mb_kernel *k = *state;
 	struct sha256_state got[SHA256_MB_LANES], want[SHA256_MB_LANES];
 
-	if (!mb_usable(k->isa))
+	if (!mb_usable(k->mb.isa))
 		skip();
 	for (size_t blocks = 1; blocks <= 5; blocks++) {
 		struct lanes msg = lanes_new(SHA256_MB_LANES, 64 * blocks);
@@ -88,30 +87,6 @@ static void kernel_agrees_with_plain_c(const struct sha256_mb_kernel *k)
 		}
 		lanes_free(&msg);
 	}
-}
-
-static void kernel_sse41_agrees(void **state)
-{
-	(void)state;
-	kernel_agrees_with_plain_c(&sha256_mb_kernels[1]);
-}
-
-static void kernel_shani_agrees(void **state)
-{
-	(void)state;
-	kernel_agrees_with_plain_c(&sha256_mb_kernels[2]);
-}
-
-static void kernel_avx2_agrees(void **state)
-{
-	(void)state;
-	kernel_agrees_with_plain_c(&sha256_mb_kernels[3]);
-}
-
-static void kernel_avx512_agrees(void **state)
-{
-	(void)state;
-	kernel_agrees_with_plain_c(&sha256_mb_kernels[4]);
 }
 
 static void every_kernel_is_listed_once(void **state)
@@ -171,7 +146,7 @@ static void hkdf_case(unsigned n, size_t salt_len, size_t ikm_len, size_t info_l
 	struct hmac_key salt_key;
 	struct hkdf_mb h;
 
-	hmac_key_init(scalar, &salt_key, salt, salt_len);
+	hmac_key_init(lanes_crypto, &salt_key, salt, salt_len);
 	assert_int_equal(hkdf_mb_prepare(&h, &salt_key, info, info_len), 0);
 	hkdf_mb(&h, got.ptr, out_len, lanes_const(&ikm), ikm_len, n);
 	for (unsigned i = 0; i < n; i++)
@@ -251,7 +226,7 @@ static void hkdf_gives_the_answer_of_rfc_5869(void **state)
 				 "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
 				 "34007208d5b887185865"),
 		0);
-	hmac_key_init(scalar, &salt_key, salt, sizeof(salt));
+	hmac_key_init(lanes_crypto, &salt_key, salt, sizeof(salt));
 	assert_int_equal(hkdf_mb_prepare(&h, &salt_key, info, sizeof(info)), 0);
 	hkdf_mb(&h, &(uint8_t *){out}, sizeof(out), &(const uint8_t *){ikm}, sizeof(ikm), 1);
 	assert_memory_equal(out, want, sizeof(out));
@@ -267,22 +242,64 @@ static void prepare_refuses_what_does_not_fit(void **state)
 	assert_int_equal(hkdf_mb_prepare(&h, &salt, info, sizeof(info)), -EINVAL);
 }
 
-static int setup(void **state)
+/* ---- choosing a kernel ---- */
+
+/* Three kernels for two sizes: the second is wrong when told so, the third the fastest for size 1.
+ */
+struct fake {
+	bool second_is_wrong;
+	volatile unsigned work;
+};
+
+static const struct mb_kernel fake_kernels[3] = {
+	{"plain", MB_BASE}, {"second", MB_BASE}, {"third", MB_BASE}};
+
+static const struct mb_kernel *fake_kernel(unsigned k)
 {
+	return &fake_kernels[k];
+}
+
+static void fake_run(void *trial, unsigned k, unsigned class)
+{
+	static const unsigned turns[3][2] = {{200000, 200000}, {400000, 1000}, {1000, 400000}};
+	struct fake *f = trial;
+
+	for (unsigned i = 0; i < turns[k][class]; i++)
+		f->work++;
+}
+
+static bool fake_agrees(void *trial, unsigned k, unsigned class)
+{
+	const struct fake *f = trial;
+
+	return !(f->second_is_wrong && k == 1 && class == 1);
+}
+
+static const struct mb_race fake_race = {"fake", 3, 2, fake_kernel, fake_run, fake_agrees};
+
+static void the_fastest_kernel_is_chosen_for_each_size(void **state)
+{
+	struct fake f = {.second_is_wrong = false};
+	uint8_t chosen[2] = {9, 9};
 	struct error err;
 
 	(void)state;
-	if (crypto_init(0, &err) < 0)
-		return -1;
-	scalar = crypto_create();
-	return scalar ? 0 : -1;
+	assert_int_equal(mb_race(&fake_race, &f, chosen, &err), 0);
+	assert_int_equal(chosen[0], 2);
+	assert_int_equal(chosen[1], 1);
 }
 
-static int teardown(void **state)
+static void a_kernel_that_differs_ends_the_start_with_its_name(void **state)
 {
+	struct fake f = {.second_is_wrong = true};
+	uint8_t chosen[2] = {9, 9};
+	struct error err;
+
 	(void)state;
-	crypto_free(scalar);
-	return 0;
+	assert_int_equal(mb_race(&fake_race, &f, chosen, &err), -EIO);
+	assert_non_null(strstr(err.msg, "\"second\""));
+	assert_int_equal(chosen[0], 0);
+	assert_int_equal(chosen[1], 0);
 }
 
 int main(void)
@@ -290,10 +307,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kernel_is_listed_once),
 		cmocka_unit_test(plain_c_is_sha256),
-		cmocka_unit_test(kernel_sse41_agrees),
-		cmocka_unit_test(kernel_shani_agrees),
-		cmocka_unit_test(kernel_avx2_agrees),
-		cmocka_unit_test(kernel_avx512_agrees),
+		{"kernel_sse41_agrees", kernel_agrees, NULL, NULL, (void *)&sha256_mb_kernels[1]},
+		{"kernel_shani_agrees", kernel_agrees, NULL, NULL, (void *)&sha256_mb_kernels[2]},
+		{"kernel_avx2_agrees", kernel_agrees, NULL, NULL, (void *)&sha256_mb_kernels[3]},
+		{"kernel_avx512_agrees", kernel_agrees, NULL, NULL, (void *)&sha256_mb_kernels[4]},
 		cmocka_unit_test(hmac_agrees_for_every_message_length),
 		cmocka_unit_test(hmac_agrees_for_every_key_length),
 		cmocka_unit_test(hmac_agrees_for_every_burst_size),
@@ -304,7 +321,9 @@ int main(void)
 		cmocka_unit_test(hkdf_agrees_at_every_vector_width),
 		cmocka_unit_test(hkdf_gives_the_answer_of_rfc_5869),
 		cmocka_unit_test(prepare_refuses_what_does_not_fit),
+		cmocka_unit_test(the_fastest_kernel_is_chosen_for_each_size),
+		cmocka_unit_test(a_kernel_that_differs_ends_the_start_with_its_name),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, lanes_setup, lanes_teardown);
 }
