@@ -195,3 +195,19 @@ int epoch_record_make(const struct epoch_params *params, const struct epoch_meta
 				 "memory or CPU, or a key of another period",
 				 (unsigned long long)meta->epoch);
 }
+
+uint64_t epoch_record_delay(const struct epoch_record *r, const uint8_t beta[ECVRF_OUTPUT_SIZE],
+	const uint8_t shared[DELAY_SHARED_SIZE], uint64_t *tie)
+{
+	uint8_t key[DELAY_KEY_SIZE], tag[DELAY_TAG_SIZE];
+	struct delay_draw draw;
+
+	delay_epoch_key(key, beta, r->head.scope.epoch);
+	delay_tag(tag, shared);
+	delay_draw(key, tag, &draw);
+	sodium_memzero(key, sizeof(key));
+	sodium_memzero(tag, sizeof(tag));
+	if (tie)
+		*tie = draw.tie;
+	return delay_scale(r->mean_ns, draw.exp);
+}

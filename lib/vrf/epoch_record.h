@@ -74,4 +74,12 @@ int epoch_record_decode(const uint8_t *data, size_t len, struct epoch_record *r,
 int epoch_record_verify(const uint8_t *data, size_t len, const struct record_expect *expect,
 	struct epoch_record *r, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err);
 
+/*
+ * The delay by the VRF, in ns, that a packet arriving in the record's epoch should have had: for an
+ * auditor who knows the shared secret that the packet had with the relay (its sender does). *r and
+ * beta come from a successful epoch_record_verify. *tie may be NULL: its order in its tick.
+ */
+uint64_t epoch_record_delay(const struct epoch_record *r, const uint8_t beta[ECVRF_OUTPUT_SIZE],
+	const uint8_t shared[DELAY_SHARED_SIZE], uint64_t *tie);
+
 #endif

@@ -25,8 +25,7 @@ def sha(*parts):
 def candidate(seed, j):
     h = sha(seed, j)
     weight = {0: 2**32 - 1, 1: 1}.get(h[32] % 8, 1 + int.from_bytes(h[33:35], "little"))
-    group = h[35] % 16
-    family = "f%d" % (group * 8 + h[36] % 8) if group >= 12 else ""
+    family = "f%d" % (h[36] % (3 + seed % 30)) if h[35] % 4 else ""
     v4 = bytes([10, h[38] % 4, h[39] % 16])
     v6 = bytes([0x20, 0x01, 0x0D, 0xB8, 0, h[41] % 32])
     return {"id": h[:32], "weight": weight, "family": family, "prefixes": ({v4}, {v6}, {v4, v6})[h[37] % 3]}

@@ -174,6 +174,50 @@ static void what_was_not_expected_is_refused(void **state)
 	assert_int_equal(check(record, sizeof(record)), 0);
 }
 
+/* The whole way: what a worker does with the table's key, and an auditor with the record. */
+static void an_auditor_finds_the_delay_that_the_worker_applied(void **state)
+{
+	struct epoch_clock clock = {.wall_ns = EPOCH * 10 * SECOND, .ticks = 5};
+	struct beacon beacon = {.source = BEACON_FILE};
+	struct epoch_report report;
+	struct epoch_prover *prover;
+	struct epoch_table *table;
+	struct epoch_record r;
+	struct epoch_view view;
+	uint8_t beta[64];
+	struct error err;
+
+	(void)state;
+	memcpy(beacon.value, meta.beacon, 32);
+	assert_int_equal(epoch_table_create(&table, &err), 0);
+	assert_int_equal(epoch_prover_create(&params, table, &prover, &err), 0);
+	assert_int_equal(epoch_prover_set_key(prover, PERIOD, 0, EPOCH + 9, &key, &err), 0);
+	epoch_prover_step(prover, &clock, &beacon, &report);
+	assert_int_equal(epoch_read(table, 6, &view), 0);
+	clock.wall_ns += 11 * SECOND;
+	clock.ticks += 11 * SECOND;
+	epoch_prover_step(prover, &clock, &beacon, &report);
+	assert_int_equal(report.ended_count, 1);
+	assert_int_equal(epoch_record_make(&params, &report.ended[0], &key, identity, 1, reveal,
+				 record, &err),
+		0);
+	assert_int_equal(epoch_record_verify(record, sizeof(record), &expect, &r, beta, &err), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		uint8_t shared[32], tag[DELAY_TAG_SIZE];
+		struct delay_draw draw;
+		uint64_t tie;
+
+		randombytes_buf(shared, sizeof(shared));
+		delay_tag(tag, shared);
+		delay_draw(view.key, tag, &draw);
+		assert_int_equal(epoch_record_delay(&r, beta, shared, &tie),
+			delay_scale(params.mean_ns, draw.exp));
+		assert_int_equal(tie, draw.tie);
+	}
+	epoch_prover_free(prover);
+	epoch_table_free(table);
+}
+
 static void nothing_is_published_before_its_time(void **state)
 {
 	uint8_t out[EPOCH_RECORD_SIZE];
@@ -342,6 +386,7 @@ int main(void)
 		with_record(a_rightly_signed_falsehood_is_refused),
 		with_record(another_length_is_refused),
 		with_record(what_was_not_expected_is_refused),
+		with_record(an_auditor_finds_the_delay_that_the_worker_applied),
 		with_record(nothing_is_published_before_its_time),
 		with_record(a_wrong_key_makes_no_record),
 		with_record(an_unproved_epoch_says_so_under_signature),

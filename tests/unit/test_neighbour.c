@@ -44,8 +44,8 @@ static void make_candidate(uint32_t seed, uint32_t j, struct neighbour_candidate
 	memcpy(c->id, h, 32);
 	c->weight = h[32] % 8 == 0 ? UINT32_MAX : h[32] % 8 == 1 ? 1 : 1u + h[33] + 256u * h[34];
 	families[j][0] = 0;
-	if (h[35] % 16 >= 12)
-		snprintf(families[j], sizeof(families[j]), "f%d", h[35] % 16 * 8 + h[36] % 8);
+	if (h[35] % 4)
+		snprintf(families[j], sizeof(families[j]), "f%u", h[36] % (3 + seed % 30));
 	c->family = families[j];
 	memcpy(v4.ip, (const uint8_t[]){10, h[38] % 4, h[39] % 16, h[40]}, 4);
 	memcpy(v6.ip, (const uint8_t[]){0x20, 0x01, 0x0d, 0xb8, 0, h[41] % 32}, 6);
@@ -211,8 +211,6 @@ static void caps_hold_and_small_layers_are_whole(void **state)
 	assert_true(short_of_degree < DIRECTORIES);
 }
 
-/* ---- statistics: the betas are a fixed series */
-
 static void plain_nodes(unsigned n, uint32_t (*weight)(unsigned))
 {
 	for (unsigned j = 0; j < n; j++) {
@@ -238,6 +236,54 @@ static uint32_t weight_one(unsigned j)
 	(void)j;
 	return 1;
 }
+
+static void a_family_has_at_most_four_links(void **state)
+{
+	static const char *const names[] = {"acme", "umbrella", "", "acme"};
+	unsigned chosen[NEIGHBOUR_MAX], count, acme = 0;
+	uint8_t beta[64] = {5};
+
+	(void)state;
+	plain_nodes(200, weight_one);
+	for (unsigned j = 0; j < 200; j++)
+		nodes[j].family = "acme";
+	choose(200, beta, 1, chosen, &count);
+	assert_int_equal(count, NEIGHBOUR_PER_FAMILY);
+	for (unsigned j = 0; j < 200; j++)
+		nodes[j].family = names[j % 4];
+	choose(200, beta, 1, chosen, &count);
+	assert_int_equal(count, neighbour_degree(200));
+	for (unsigned i = 0; i < count; i++)
+		acme += strcmp(nodes[chosen[i]].family, "acme") == 0;
+	assert_int_equal(acme, NEIGHBOUR_PER_FAMILY);
+}
+
+static void a_prefix_has_at_most_two_links(void **state)
+{
+	unsigned chosen[NEIGHBOUR_MAX], count;
+	uint8_t beta[64] = {6};
+
+	(void)state;
+	plain_nodes(200, weight_one);
+	for (unsigned j = 0; j < 200; j++) /* 198.51.100.j: one /24 */
+		store_be32(nodes[j].address[0].ip, 0xc6336400 + j);
+	choose(200, beta, 1, chosen, &count);
+	assert_int_equal(count, NEIGHBOUR_PER_PREFIX);
+	for (unsigned j = 0; j < 200; j++) { /* 2001:db8:0:j::: one /48, many /64 */
+		memset(nodes[j].address[0].ip, 0, 16);
+		store_be32(nodes[j].address[0].ip, 0x20010db8);
+		nodes[j].address[0].ip[7] = (uint8_t)j;
+		nodes[j].address[0].family = 6;
+	}
+	choose(200, beta, 1, chosen, &count);
+	assert_int_equal(count, NEIGHBOUR_PER_PREFIX);
+	for (unsigned j = 0; j < 200; j++) /* now a /48 each */
+		nodes[j].address[0].ip[5] = (uint8_t)j;
+	choose(200, beta, 1, chosen, &count);
+	assert_int_equal(count, neighbour_degree(200));
+}
+
+/* ---- statistics: the betas are a fixed series */
 
 /* First and second choice among ten of weights 10, 20, … 100 against their exact probabilities. */
 static void the_weights_show_in_the_frequencies(void **state)
@@ -548,6 +594,8 @@ int main(void)
 		cmocka_unit_test(the_order_of_the_candidates_does_not_matter),
 		cmocka_unit_test(the_degree_is_the_formula_for_every_size),
 		cmocka_unit_test(caps_hold_and_small_layers_are_whole),
+		cmocka_unit_test(a_family_has_at_most_four_links),
+		cmocka_unit_test(a_prefix_has_at_most_two_links),
 		cmocka_unit_test(the_weights_show_in_the_frequencies),
 		cmocka_unit_test(equal_weights_are_chosen_equally),
 		cmocka_unit_test(removing_a_node_moves_few_links),
