@@ -5,13 +5,13 @@
  * its size, and every answer is checked against what the mutation must lead to; a wrong one ends
  * the program with the iteration that shows it again.
  */
-#include <errno.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "core/bytes.h"
 #include "crypto/aes_ctr.h"
 #include "crypto/x25519.h"
@@ -30,38 +30,11 @@ struct base {
 
 static struct crypto *crypto;
 static struct base bases[BASES];
-static uint64_t seed, iteration, rng[2];
-
-/* xoroshiro128++ (Blackman and Vigna): fast, repeatable, not for secrets. */
-static uint64_t next(void)
-{
-	const uint64_t a = rng[0];
-	uint64_t b = rng[1], sum = a + b;
-	const uint64_t out = (sum << 17 | sum >> 47) + a;
-
-	b ^= a;
-	rng[0] = (a << 49 | a >> 15) ^ b ^ b << 21;
-	rng[1] = b << 28 | b >> 36;
-	return out;
-}
-
-static size_t below(size_t n)
-{
-	return (size_t)(next() % n);
-}
-
-static void fill(void *out, size_t n)
-{
-	uint8_t *p = out;
-
-	for (; n > 0; n--)
-		*p++ = (uint8_t)(next() >> 32);
-}
 
 static void finding(const char *what, unsigned got)
 {
 	fprintf(stderr, "\nfuzz_unwrap: iteration %llu of seed %llu: %s (%u, %s)\n",
-		(unsigned long long)iteration, (unsigned long long)seed, what, got,
+		(unsigned long long)fuzz_iteration, (unsigned long long)fuzz_seed, what, got,
 		sphinx_status_name((enum sphinx_status)got));
 	abort();
 }
@@ -80,15 +53,15 @@ static void make_base(struct base *b, unsigned i)
 	struct sphinx_entropy entropy;
 	uint8_t other[32];
 
-	fill(b->secret, sizeof(b->secret));
-	fill(&entropy, sizeof(entropy));
+	fuzz_fill(b->secret, sizeof(b->secret));
+	fuzz_fill(&entropy, sizeof(entropy));
 	for (unsigned h = 0; h < route.hops; h++) {
-		fill(other, sizeof(other));
+		fuzz_fill(other, sizeof(other));
 		x25519_base(route.hop[h].public_key, h ? other : b->secret);
-		fill(route.hop[h].address, sizeof(route.hop[h].address));
-		route.hop[h].delay_ns = next();
+		fuzz_fill(route.hop[h].address, sizeof(route.hop[h].address));
+		route.hop[h].delay_ns = fuzz_next();
 	}
-	fill(route.destination, sizeof(route.destination));
+	fuzz_fill(route.destination, sizeof(route.destination));
 	expect(sphinx_build(crypto, &route, route.destination, 32, PAYLOAD, &entropy, b->packet),
 		SPHINX_ok, "a packet could not be built");
 	expect(sphinx_unwrap_open(crypto, b->secret, b->packet, PACKET, &secrets), SPHINX_ok,
@@ -151,8 +124,8 @@ static void flipped_header(const struct base *b, uint8_t *packet)
 	struct sphinx_hop hop;
 	bool same;
 
-	for (size_t flips = 1 + below(4); flips > 0; flips--)
-		packet[below(SPHINX_HEADER_SIZE)] ^= (uint8_t)(1 << below(8));
+	for (size_t flips = 1 + fuzz_below(4); flips > 0; flips--)
+		packet[fuzz_below(SPHINX_HEADER_SIZE)] ^= (uint8_t)(1 << fuzz_below(8));
 	/* two flips may undo each other */
 	same = same_header(b, packet);
 	expect(unwrap(b, packet, PACKET, &hop), same ? SPHINX_ok : SPHINX_bad_mac,
@@ -161,13 +134,13 @@ static void flipped_header(const struct base *b, uint8_t *packet)
 
 static void another_length(const struct base *b, uint8_t *packet)
 {
-	const size_t len = below(4) ? below(PACKET + 1) : below(LONGEST);
+	const size_t len = fuzz_below(4) ? fuzz_below(PACKET + 1) : fuzz_below(LONGEST);
 	uint8_t *cut = malloc(len ? len : 1);
 	struct sphinx_hop hop;
 
 	if (!cut)
 		finding("out of memory", 0);
-	fill(cut, len);
+	fuzz_fill(cut, len);
 	memcpy(cut, packet, len < PACKET ? len : PACKET);
 	expect(unwrap(b, cut, len, &hop),
 		len < SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MIN ? SPHINX_bad_length : SPHINX_ok,
@@ -179,14 +152,14 @@ static void random_bytes(const struct base *b, uint8_t *packet)
 {
 	struct sphinx_hop hop;
 
-	fill(packet, PACKET);
+	fuzz_fill(packet, PACKET);
 	expect(unwrap(b, packet, PACKET, &hop), SPHINX_bad_mac, "noise was taken");
 }
 
 static void spliced(const struct base *b, uint8_t *packet)
 {
-	const struct base *other = &bases[below(BASES)];
-	const size_t from = below(PACKET), n = below(PACKET - from + 1);
+	const struct base *other = &bases[fuzz_below(BASES)];
+	const size_t from = fuzz_below(PACKET), n = fuzz_below(PACKET - from + 1);
 	struct sphinx_hop hop;
 	bool same;
 
@@ -200,7 +173,7 @@ static void other_payload(const struct base *b, uint8_t *packet)
 {
 	struct sphinx_hop hop;
 
-	fill(packet + SPHINX_HEADER_SIZE, PAYLOAD);
+	fuzz_fill(packet + SPHINX_HEADER_SIZE, PAYLOAD);
 	expect(unwrap(b, packet, PACKET, &hop), SPHINX_ok, "a payload was looked at");
 }
 
@@ -212,10 +185,10 @@ static void forged_block(const struct base *b, uint8_t *packet)
 	struct sphinx_hop hop;
 
 	aes_ctr_xor(crypto, b->expanded, beta, beta, SPHINX_BETA_SIZE);
-	fill(beta, 1 + below(SPHINX_BETA_SIZE));
-	beta[BLOCK_FLAG] = (uint8_t)(below(4) ? 1 + below(2) : below(256));
-	if (!below(4))
-		store_be16(beta + BLOCK_VERSION, below(2) ? 1 : 257);
+	fuzz_fill(beta, 1 + fuzz_below(SPHINX_BETA_SIZE));
+	beta[BLOCK_FLAG] = (uint8_t)(fuzz_below(4) ? 1 + fuzz_below(2) : fuzz_below(256));
+	if (!fuzz_below(4))
+		store_be16(beta + BLOCK_VERSION, fuzz_below(2) ? 1 : 257);
 	if (beta[BLOCK_FLAG] != SPHINX_FLAG_FORWARD && beta[BLOCK_FLAG] != SPHINX_FLAG_FINAL)
 		want = SPHINX_bad_routing_flag;
 	else if (sphinx_version_refused(load_be16(beta + BLOCK_VERSION)))
@@ -231,7 +204,7 @@ static void small_order(const struct base *b, uint8_t *packet)
 
 	/* 0, 1, p-1, p, p+1 */
 	memset(packet, 0, 32);
-	switch (below(5)) {
+	switch (fuzz_below(5)) {
 	case 1:
 		packet[0] = 1;
 		break;
@@ -239,31 +212,32 @@ static void small_order(const struct base *b, uint8_t *packet)
 	case 3:
 	case 4:
 		memset(packet, 0xff, 32);
-		packet[0] = (uint8_t)(0xec + below(3));
+		packet[0] = (uint8_t)(0xec + fuzz_below(3));
 		packet[31] = 0x7f;
 		break;
 	default:
 		break;
 	}
-	packet[31] ^= (uint8_t)(below(2) << 7);
+	packet[31] ^= (uint8_t)(fuzz_below(2) << 7);
 	expect(unwrap(b, packet, PACKET, &hop), SPHINX_bad_point, "a point of small order");
 }
 
 static void random_surb(const struct base *b, uint8_t *packet)
 {
 	uint8_t surb[SURB_MAX_SIZE + 64], first[SPHINX_ADDRESS_SIZE];
-	const uint16_t version = (uint16_t)(257 + below(5));
-	const size_t len = below(2) ? below(sizeof(surb)) : 380 + 16 * below(13);
+	const uint16_t version = (uint16_t)(257 + fuzz_below(5));
+	const size_t len = fuzz_below(2) ? fuzz_below(sizeof(surb)) : 380 + 16 * fuzz_below(13);
 	const uint8_t *message;
 	enum sphinx_status s;
 	size_t n;
 
-	fill(surb, sizeof(surb));
-	s = surb_use(crypto, version, surb, len, b->packet, below(PAYLOAD), PAYLOAD, packet, first);
+	fuzz_fill(surb, sizeof(surb));
+	s = surb_use(
+		crypto, version, surb, len, b->packet, fuzz_below(PAYLOAD), PAYLOAD, packet, first);
 	if (s != SPHINX_ok && s != SPHINX_bad_surb && s != SPHINX_bad_message)
 		finding("an error that a block cannot have", s);
-	s = surb_recover(crypto, surb, below(120), packet + SPHINX_HEADER_SIZE, below(PAYLOAD + 1),
-		&message, &n);
+	s = surb_recover(crypto, surb, fuzz_below(120), packet + SPHINX_HEADER_SIZE,
+		fuzz_below(PAYLOAD + 1), &message, &n);
 	if (s != SPHINX_bad_surb && s != SPHINX_bad_length && s != SPHINX_bad_payload)
 		finding("noise was recovered", s);
 }
@@ -274,12 +248,12 @@ static void random_text(const struct base *b, uint8_t *packet)
 	static const char alphabet[] = "0123456789abcdef.:[]/%- ";
 	char text[64], out[ENDPOINT_STRLEN];
 	struct endpoint e, again;
-	const size_t n = below(sizeof(text));
+	const size_t n = fuzz_below(sizeof(text));
 	struct cidr c;
 
 	(void)b;
 	for (size_t i = 0; i < n; i++)
-		text[i] = alphabet[below(sizeof(alphabet) - 1)];
+		text[i] = alphabet[fuzz_below(sizeof(alphabet) - 1)];
 	text[n] = '\0';
 	if (endpoint_parse(&e, text) == 0 &&
 		(endpoint_parse(&again, endpoint_format(out, &e)) < 0 ||
@@ -288,8 +262,8 @@ static void random_text(const struct base *b, uint8_t *packet)
 	(void)endpoint_parse_ip(&e, text);
 	if (cidr_parse(&c, text) == 0 && c.bits > (c.family == 4 ? 32 : 128))
 		finding("a prefix of too many bits", c.bits);
-	(void)frame_check(packet + below(PACKET - FRAME_SIZE), below(LONGEST));
-	if (address_decode(packet + below(PACKET - SPHINX_ADDRESS_SIZE), &e) == SPHINX_ok &&
+	(void)frame_check(packet + fuzz_below(PACKET - FRAME_SIZE), fuzz_below(LONGEST));
+	if (address_decode(packet + fuzz_below(PACKET - SPHINX_ADDRESS_SIZE), &e) == SPHINX_ok &&
 		(endpoint_parse(&again, endpoint_format(out, &e)) < 0 ||
 			memcmp(&e, &again, sizeof(e)) != 0))
 		finding("an address does not come back from its text", 0);
@@ -320,42 +294,25 @@ static unsigned pick(void)
 
 	for (unsigned m = 0; m < MUTATIONS; m++)
 		total += mutations[m].weight;
-	for (at = below(total); at >= mutations[i].weight; i++)
+	for (at = fuzz_below(total); at >= mutations[i].weight; i++)
 		at -= mutations[i].weight;
 	return i;
-}
-
-static uint64_t number(const char *text, const char *what)
-{
-	char *end;
-	uint64_t n;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno || *end || end == text || *text == '-') {
-		fprintf(stderr, "fuzz_unwrap: %s \"%s\" is not a whole number\n", what, text);
-		exit(2);
-	}
-	return n;
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t done[MUTATIONS] = {0},
-		 iterations = argc > 1 ? number(argv[1], "ITERATIONS") : 100000;
+		 iterations = fuzz_arguments("fuzz_unwrap", argc, argv, 100000);
 	struct error err = {"out of locked memory"};
 
-	seed = argc > 2 ? number(argv[2], "SEED") : 1;
-	rng[0] = seed;
-	rng[1] = 0x9e3779b97f4a7c15;
 	if (crypto_init(0, &err) < 0 || !(crypto = crypto_create())) {
 		fprintf(stderr, "fuzz_unwrap: %s\n", err.msg);
 		return 2;
 	}
 	for (unsigned i = 0; i < BASES; i++)
 		make_base(&bases[i], i);
-	for (iteration = 0; iteration < iterations; iteration++) {
-		const struct base *b = &bases[below(BASES)];
+	for (fuzz_iteration = 0; fuzz_iteration < iterations; fuzz_iteration++) {
+		const struct base *b = &bases[fuzz_below(BASES)];
 		const unsigned m = pick();
 		uint8_t *packet = malloc(PACKET);
 
@@ -364,12 +321,14 @@ int main(int argc, char **argv)
 		memcpy(packet, b->packet, PACKET);
 		mutations[m].run(b, packet);
 		done[m]++;
+		if (fuzz_iteration % 1024 == 0)
+			fuzz_progress("fuzz_unwrap", fuzz_iteration, iterations);
 		free(packet);
 	}
 	for (unsigned m = 0; m < MUTATIONS; m++)
 		printf("%12llu %s\n", (unsigned long long)done[m], mutations[m].name);
 	printf("%llu iterations of seed %llu, no finding\n", (unsigned long long)iterations,
-		(unsigned long long)seed);
+		(unsigned long long)fuzz_seed);
 	crypto_free(crypto);
 	return 0;
 }
