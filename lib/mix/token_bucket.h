@@ -16,14 +16,16 @@ struct token_bucket {
 	uint64_t last;   /* cycles */
 };
 
-/* rate_pps 0: no limit. burst >= 1 packets. hz: cycles per second, below 2^40. */
+/* rate_pps 0: no limit. burst >= 1 packets; at most as many as 2^48 cycles pay for (18 hours at
+ * 4 GHz). hz: cycles per second, up to 2^40. */
 static inline void token_bucket_init(
 	struct token_bucket *t, uint64_t rate_pps, uint32_t burst, uint64_t hz, uint64_t now)
 {
 	t->cost = rate_pps ? (hz << 16) / rate_pps : 0;
 	if (rate_pps && t->cost == 0)
 		t->cost = 1;
-	t->limit = t->cost * burst;
+	t->limit = t->cost && burst > UINT64_MAX / t->cost ? UINT64_MAX / t->cost * t->cost
+							   : t->cost * burst;
 	t->credit = t->limit;
 	t->last = now;
 }
@@ -37,8 +39,8 @@ static inline unsigned token_bucket_take(struct token_bucket *t, uint64_t now, u
 		return want;
 	elapsed = now - t->last;
 	t->last = now;
-	/* beyond 2^47 cycles the bucket is full in any case; the shift must not overflow */
-	if (elapsed >> 47 || t->limit - t->credit < elapsed << 16)
+	/* beyond 2^48 cycles the bucket is full in any case; the shift must not overflow */
+	if (elapsed >> 48 || t->limit - t->credit < elapsed << 16)
 		t->credit = t->limit;
 	else
 		t->credit += elapsed << 16;
