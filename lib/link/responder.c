@@ -96,6 +96,8 @@ static size_t respond_echo4(
 	/* link_parse has checked the IP header against len */
 	if (icmp_len < 8 || ETH + total > cap || ETH + total > len)
 		return 0;
+	if (ip[12] == 0 || ip[12] >= 224) /* no host's own address */
+		return 0;
 	if (rte_raw_cksum(ip + sizeof(*oh), icmp_len) != 0xffff)
 		return 0;
 	ether_write(reply, frame + 6, h->mac, RTE_ETHER_TYPE_IPV4);
@@ -150,7 +152,7 @@ static size_t respond_echo6(const struct link_host *h, const uint8_t *frame, siz
 	const uint8_t *ip = frame + ETH;
 	uint8_t *out = reply + ETH;
 
-	if (ETH + 40 + icmp_len > cap || ip[24] == 0xff)
+	if (ETH + 40 + icmp_len > cap || ip[24] == 0xff || memcmp(ip + 8, unspecified, 16) == 0)
 		return 0;
 	ether_write(reply, frame + 6, h->mac, RTE_ETHER_TYPE_IPV6);
 	ipv6_write(out, icmp_len, LINK_HOP_LIMIT, ip + 24, ip + 8);
@@ -162,22 +164,21 @@ static size_t respond_echo6(const struct link_host *h, const uint8_t *frame, siz
 
 /* ---- ND ---- */
 
-/* The link-layer address in the option of a type, NULL when absent or when the options are
- * malformed. */
-static const uint8_t *nd_option(const uint8_t *icmp, size_t len, uint8_t type)
+/* The link-layer address in the option of a type, *mac NULL when there is none. False when the
+ * options are malformed: RFC 4861, 7.1, wants silence then. */
+static bool nd_option(const uint8_t *icmp, size_t len, uint8_t type, const uint8_t **mac)
 {
-	size_t at = ND_SIZE;
-
-	while (at + 8 <= len) {
-		size_t size = icmp[at + 1] * 8u;
+	*mac = NULL;
+	for (size_t at = ND_SIZE; at < len;) {
+		size_t size = at + 2 <= len ? icmp[at + 1] * 8u : 0;
 
 		if (size == 0 || at + size > len)
-			return NULL;
-		if (icmp[at] == type)
-			return icmp + at + 2;
+			return false;
+		if (icmp[at] == type && !*mac)
+			*mac = icmp + at + 2;
 		at += size;
 	}
-	return NULL;
+	return true;
 }
 
 static size_t respond_solicit(
@@ -187,13 +188,19 @@ static size_t respond_solicit(
 	static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
 	const uint8_t *ip = frame + ETH, *icmp = ip + 40, *target = icmp + 8;
 	bool probe = memcmp(ip + 8, unspecified, 16) == 0; /* duplicate address detection */
-	const uint8_t *mac = nd_option(icmp, icmp_len, ND_OPT_SOURCE);
 	uint8_t *out = reply + ETH, *na = out + 40;
+	const uint8_t *mac;
 
 	if (memcmp(target, h->ipv6, 16) != 0 && memcmp(target, h->link_local, 16) != 0)
 		return 0;
+	if (!nd_option(icmp, icmp_len, ND_OPT_SOURCE, &mac))
+		return 0;
+	if (probe && (mac || ip[24] != 0xff))
+		return 0;
 	if (!mac)
 		mac = frame + 6;
+	if (mac[0] & 1)
+		return 0;
 	ether_write(reply, probe ? all_nodes_mac : mac, h->mac, RTE_ETHER_TYPE_IPV6);
 	ipv6_write(out, ND_SIZE + ND_OPTION, ND_HOP_LIMIT, target, probe ? all_nodes : ip + 8);
 	na[0] = ICMP6_ADVERT;
@@ -216,15 +223,14 @@ static size_t respond_icmp6(const struct link_host *h, const uint8_t *frame, siz
 
 	if (ETH + 40 + icmp_len > len || icmp_len < 8)
 		return 0;
-	if (!icmp6_checksum_ok(ip, icmp_len))
+	if (ip[8] == 0xff || !icmp6_checksum_ok(ip, icmp_len))
 		return 0;
 	nd_sane = icmp_len >= ND_SIZE && ip[7] == ND_HOP_LIMIT && icmp[1] == 0 && cap >= ND_FRAME;
 	switch (icmp[0]) {
 	case ICMP6_SOLICIT:
 		return nd_sane ? respond_solicit(h, frame, icmp_len, reply) : 0;
 	case ICMP6_ADVERT:
-		mac = nd_sane ? nd_option(icmp, icmp_len, ND_OPT_TARGET) : NULL;
-		if (mac)
+		if (nd_sane && nd_option(icmp, icmp_len, ND_OPT_TARGET, &mac) && mac)
 			learn(learned, 6, icmp + 8, mac);
 		return 0;
 	default:
@@ -239,6 +245,8 @@ size_t link_respond(const struct link_host *h, const uint8_t *frame, size_t len,
 
 	memset(learned, 0, sizeof(*learned));
 	if (link_parse(h, frame, len, &v) != DROP_NONE || v.kind != LINK_CONTROL)
+		return 0;
+	if (frame[6] & 1) /* a group sends nothing: nothing is sent to it */
 		return 0;
 	switch (load_be16(frame + 12)) {
 	case RTE_ETHER_TYPE_ARP:
