@@ -158,6 +158,20 @@ static void control_gets_arp_nd_and_echo_requests_and_nothing_else(void **state)
 	}
 }
 
+static void an_icmp_header_that_is_not_there_is_not_read(void **state)
+{
+	uint8_t f[MAX];
+
+	(void)state;
+	echo(f, 4, 0);
+	store_be16(f + IP + 2, 20);
+	mend_ipv4(f);
+	assert_drop(f, ICMP4, DROP_not_udp);
+	echo(f, 6, 0);
+	store_be16(f + IP + 4, 0);
+	assert_drop(f, ICMP6, DROP_not_udp);
+}
+
 /* Cut at each length: as it comes, and with the lengths in its IP header made to agree. */
 static void every_truncation_is_read_within_its_bounds(void **state)
 {
@@ -306,6 +320,7 @@ int main(void)
 		cmocka_unit_test(groups_are_ours_only_for_control),
 		cmocka_unit_test(a_host_without_a_family_owns_none_of_its_addresses),
 		cmocka_unit_test(control_gets_arp_nd_and_echo_requests_and_nothing_else),
+		cmocka_unit_test(an_icmp_header_that_is_not_there_is_not_read),
 		cmocka_unit_test(every_truncation_is_read_within_its_bounds),
 		cmocka_unit_test(headers_are_what_the_rfcs_say),
 		cmocka_unit_test(checksums_hold_for_every_length),
