@@ -369,6 +369,8 @@ static void check_parked(unsigned n, bool done[])
 		if (meta->flag != t->hop.flag || meta->delay_ns != held(&t->hop) ||
 			memcmp(meta->address, t->hop.address, SPHINX_ADDRESS_SIZE) != 0)
 			finding("a parked packet goes elsewhere", i);
+		if (meta->sum != rte_raw_cksum(t->bytes, t->len))
+			finding("a parked packet has another sum", i);
 		rte_pktmbuf_free(m);
 	}
 	parked_total += got;

@@ -242,6 +242,49 @@ static void checksums_hold_for_every_length(void **state)
 	}
 }
 
+static void a_sum_is_that_of_rfc_1071_for_every_length_and_place(void **state)
+{
+	uint8_t f[MAX];
+
+	(void)state;
+	for (size_t i = 0; i < MAX; i++)
+		f[i] = (uint8_t)(i < 600 ? 0xff : i * i >> 3); /* carries of every kind */
+	for (size_t from = 0; from < 1200; from += from < 5 ? 1 : 597) {
+		for (size_t n = 0; n < 800; n++) {
+			uint8_t *copy = exact(f + from, n);
+			uint16_t sum = link_sum(copy, n), be;
+
+			free(copy);
+			store_be16(&be, fold(sum_of(0, f + from, n)));
+			assert_int_equal(sum, be);
+		}
+	}
+	assert_int_equal(link_sum_add(0xffff, 0xffff), 0xffff);
+	assert_int_equal(link_sum_add(0xfffe, 2), 1);
+	assert_int_equal(link_sum_add(0, 0), 0);
+}
+
+static void a_sum_stands_for_a_payload_that_is_not_read(void **state)
+{
+	uint8_t f[MAX];
+
+	(void)state;
+	for (uint8_t family = 4; family <= 6; family += 2) {
+		const struct endpoint from = endpoint_of(&peer, family),
+				      to = endpoint_of(&us, family);
+		const size_t len = datagram(f, family, DATA);
+		struct link_template t;
+		uint8_t *head;
+
+		link_template_make(&t, peer.mac, us.mac, &from, &to);
+		head = malloc(t.len);
+		assert_non_null(head);
+		link_template_write_sum(&t, head, DATA, link_sum(f + t.len, len - t.len), false);
+		assert_memory_equal(head, f, t.len);
+		free(head);
+	}
+}
+
 /* Zero would say that there is none: it is sent as ffff (RFC 768). */
 static void a_checksum_is_never_sent_as_zero(void **state)
 {
@@ -324,6 +367,8 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_read_within_its_bounds),
 		cmocka_unit_test(headers_are_what_the_rfcs_say),
 		cmocka_unit_test(checksums_hold_for_every_length),
+		cmocka_unit_test(a_sum_is_that_of_rfc_1071_for_every_length_and_place),
+		cmocka_unit_test(a_sum_stands_for_a_payload_that_is_not_read),
 		cmocka_unit_test(a_checksum_is_never_sent_as_zero),
 		cmocka_unit_test(offload_leaves_the_sum_of_the_pseudo_header),
 		cmocka_unit_test(a_payload_is_left_alone),
