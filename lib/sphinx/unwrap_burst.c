@@ -18,8 +18,8 @@ enum {
 	MAX = SPHINX_BURST_MAX,
 	MAC_SIZE = 32,
 	STREAM_BLOCKS = (SPHINX_STREAM_SIZE + AES_CTR_MB_BLOCK - 1) / AES_CTR_MB_BLOCK,
-	/* deeper than any frame of the symmetric kernels below us: what the compiler spilled there is
-	 * wiped once for the burst, not at every call; x25519_mb wipes its own */
+	/* deeper than any frame of the symmetric kernels below us: what the compiler spilled there
+	 * is wiped once for the burst, not at every call; x25519_mb wipes its own */
 	STACK_USED = 24576,
 };
 
