@@ -6,8 +6,8 @@ cd "$(dirname "$0")/../.." || exit 1
 build=${BUILD:-build}
 # A process without core dumps cannot be traced by LeakSanitizer unless it is root.
 [ -n "${SANITIZE:-}" ] && [ "$(id -u)" != 0 ] && export ASAN_OPTIONS=detect_leaks=0
-declare -A frames=([fuzz_stages]=100000 [fuzz_unwrap]=50000)
-[ -n "${SANITIZE:-}" ] && frames=([fuzz_stages]=60000 [fuzz_unwrap]=30000)
+declare -A frames=([fuzz_stages]=100000 [fuzz_unwrap]=50000 [fuzz_unwrap_burst]=10000)
+[ -n "${SANITIZE:-}" ] && frames=([fuzz_stages]=60000 [fuzz_unwrap]=30000 [fuzz_unwrap_burst]=4000)
 passed=0 failed=0
 seed=$(date +%Y%m%d)
 
