@@ -2,6 +2,7 @@
 /* betanet-mixnode: the relay. Parses the command line, starts EAL and the pipeline, and is its
  * control lcore. */
 #include "relay.h"
+#include "audit.h"
 #include "core/drop.h"
 #include "core/secmem.h"
 #include "core/version.h"

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/secmem.h"
 #include "directory/directory.h"
+#include "vrf/ecvrf.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -10,6 +11,23 @@
 #include <time.h>
 
 static const char *const role_names[] = {"entry", "middle", "exit"};
+
+/* How long a packet stays on average: what the pool is sized for. */
+static double mean_delay_ms(const struct config *c)
+{
+	double vrf = c->vrf.delay_variance_ms, sender = c->sphinx.mean_delay_ms;
+
+	switch (c->vrf.mode) {
+	case DELAY_VRF:
+		return vrf;
+	case DELAY_SENDER:
+		return sender;
+	case DELAY_SUM:
+		return vrf + sender;
+	default:
+		return 0;
+	}
+}
 
 void relay_pipeline_config(const struct config *c, struct betanet_config *out)
 {
@@ -29,8 +47,14 @@ void relay_pipeline_config(const struct config *c, struct betanet_config *out)
 		out->max_rate_pps = c->rate_limiting.max_rate_pps;
 		out->burst_size = c->rate_limiting.burst_size;
 	}
+	out->delay_mode = (enum betanet_delay)c->vrf.mode;
+	out->vrf_mean_ms = c->vrf.delay_variance_ms;
+	out->epoch_seconds = c->vrf.epoch_seconds;
+	out->vrf_suite = c->vrf.suite == 0 ? ECVRF_TAI : ECVRF_ELL2;
+	out->beacon_wanted = c->vrf.beacon_file[0] != '\0';
+	out->beacon_max_age_s = c->vrf.beacon_max_age_s;
 	out->target_pps = c->performance.target_throughput_pps;
-	out->mean_delay_ms = c->sphinx.mean_delay_ms;
+	out->mean_delay_ms = mean_delay_ms(c);
 	out->replay_capacity = c->replay.capacity;
 	out->replay_file = strcmp(c->replay.file, "none") == 0 ? NULL : c->replay.file;
 	out->udp_port = c->node.port;
@@ -142,7 +166,26 @@ static int check_layer(const struct config *c, const struct directory *d,
 	return 0;
 }
 
-static int check_directory(const struct config *c, const uint8_t secret[32], struct error *err)
+static int check_vrf_key(const struct config *c, const struct directory_node *n, const uint8_t seed[32],
+	struct error *err)
+{
+	struct ecvrf_key *key = secmem_alloc(sizeof(*key));
+	int r = 0;
+
+	if (!key)
+		return error_set(err, ENOMEM, "no locked memory for the VRF key; raise `ulimit -l`");
+	ecvrf_key_from_seed(key, seed);
+	if (memcmp(n->vrf_key, key->public, 32) != 0)
+		r = error_set(err, EINVAL,
+			"keys.vrf_key_file = \"%s\": not the VRF key that the directory %s has for node '%s'",
+			c->keys.vrf_key_file, c->directory.file, n->name);
+	ecvrf_key_wipe(key);
+	secmem_free(key);
+	return r;
+}
+
+/* Also takes the network's and the node's ids from it, which the VRF's proofs name. */
+static int check_directory(const struct config *c, struct betanet_config *pc, struct error *err)
 {
 	const struct directory_node *n;
 	struct directory *d;
@@ -153,7 +196,7 @@ static int check_directory(const struct config *c, const uint8_t secret[32], str
 	if (r < 0)
 		return r;
 	n = directory_find_name(d, c->node.name);
-	crypto_scalarmult_base(public_key, secret);
+	crypto_scalarmult_base(public_key, pc->sphinx_secret);
 	if (!n)
 		r = error_set(err, ENOENT, "node.name = \"%s\": the directory %s has no such node",
 			c->node.name, c->directory.file);
@@ -166,6 +209,12 @@ static int check_directory(const struct config *c, const uint8_t secret[32], str
 		r = check_layer(c, d, n, err);
 	if (r == 0)
 		r = check_address(c, n, err);
+	if (r == 0 && c->keys.vrf_key_file[0])
+		r = check_vrf_key(c, n, pc->vrf_seed, err);
+	if (r == 0) {
+		memcpy(pc->network_id, d->network_id, sizeof(pc->network_id));
+		memcpy(pc->node_id, n->identity_key, sizeof(pc->node_id));
+	}
 	directory_free(d);
 	return r;
 }
@@ -180,8 +229,10 @@ static int create(
 	struct betanet_port ports[BETANET_MAX_PORTS];
 	int r = file_read_secret(c->keys.sphinx_key_file, pc->sphinx_secret, err);
 
+	if (r == 0 && c->keys.vrf_key_file[0])
+		r = file_read_secret(c->keys.vrf_key_file, pc->vrf_seed, err);
 	if (r == 0)
-		r = check_directory(c, pc->sphinx_secret, err);
+		r = check_directory(c, pc, err);
 	if (r == 0)
 		r = betanet_create(pc, out, err->msg);
 	if (r < 0)

@@ -65,6 +65,33 @@ static int check_shaping(const struct checking *k)
 	return 0;
 }
 
+/* Which key files the VRF's settings need. */
+static int check_vrf(const struct checking *k)
+{
+	const struct config *c = k->c;
+	bool proves = c->vrf.mode == DELAY_VRF || c->vrf.mode == DELAY_SUM;
+
+	if (proves && c->keys.vrf_key_file[0] == '\0')
+		return error_set(k->err, EINVAL,
+			"%s:%u: keys.vrf_key_file: is missing; vrf.mode = \"%s\" needs it: name "
+			"the file "
+			"that betanet-keytool keygen wrote, or choose vrf = { mode = \"sender\"; "
+			"};",
+			k->name, cfgtext_line(at(k, "keys", NULL)), delay_mode_name(c->vrf.mode));
+	if (c->vrf.publish_dir[0] && !proves)
+		return cfgtext_refuse(k->err, k->name, at(k, "vrf", "publish_dir"),
+			"allowed only with vrf.mode \"vrf\" or \"sum\"; without proofs there is "
+			"nothing "
+			"to publish");
+	if (c->vrf.publish_dir[0] && c->keys.identity_key_file[0] == '\0')
+		return error_set(k->err, EINVAL,
+			"%s:%u: keys.identity_key_file: is missing; vrf.publish_dir needs it to "
+			"sign "
+			"the records",
+			k->name, cfgtext_line(at(k, "vrf", "publish_dir")));
+	return 0;
+}
+
 static int check_replay(const struct checking *k)
 {
 	const config_setting_t *s = at(k, "replay", "capacity");
@@ -216,6 +243,8 @@ int config_check(
 
 	if (r == 0)
 		r = check_shaping(&k);
+	if (r == 0)
+		r = check_vrf(&k);
 	if (r == 0)
 		r = check_replay(&k);
 	for (unsigned i = 0; r == 0 && i < c->port_count; i++)

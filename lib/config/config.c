@@ -20,7 +20,6 @@ struct loading {
 static const struct {
 	const char *path, *what;
 } later[] = {
-	{"vrf", "verifiable delays; the delay is the one in the packet's header"},
 	{"cover_traffic", "cover traffic"},
 	{"rate_limiting.mode", "shaping mode but the token bucket"},
 };

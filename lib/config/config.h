@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "core/error.h"
 #include "sphinx/address.h"
+#include "vrf/delay.h"
 
 /*
  * The relay's libconfig file as one validated struct. Every key is described once, in table.c
@@ -55,6 +56,9 @@ struct config {
 	} node;
 	struct {
 		char sphinx_key_file[CONFIG_STR]; /* X25519 secret, as betanet-keytool writes it */
+		char vrf_key_file[CONFIG_STR];    /* Ed25519 seed of its own; needed with vrf.mode
+						     \"vrf\" and \"sum\" */
+		char identity_key_file[CONFIG_STR]; /* Ed25519 seed; needed with vrf.publish_dir */
 	} keys;
 	struct {
 		char file[CONFIG_STR];
@@ -85,6 +89,18 @@ struct config {
 		double mean_delay_ms;  /* 0.1..10000, default 50: expected mean of the senders'
 					  delays, for the pool */
 	} sphinx;
+	struct {
+		enum delay_mode mode;         /* "vrf" (default), "sender", "sum", "none" */
+		unsigned epoch_seconds;       /* 1..60, default 10 */
+		double delay_variance_ms;     /* 0.1..10000, default 50: standard deviation of the
+						 delays, which for an     exponential law is their mean */
+		unsigned suite;               /* 0 "tai" (default), 1 "ell2": RFC 9381 */
+		char beacon_file[CONFIG_STR]; /* "<round> <seconds> <64 hex>"; "": the directory's
+						 beacon */
+		unsigned beacon_max_age_s;    /* 10..604800, default 3600 */
+		char publish_dir[CONFIG_STR]; /* audit records; "": none are published */
+		unsigned publish_one_in;      /* 1..1000000, default 1: sampled by a later beacon */
+	} vrf;
 	struct {
 		uint64_t max_rate_pps;        /* 1..100000000: token rate of one shaping queue; 0
 						 when absent, never with shaping enabled */

@@ -127,6 +127,10 @@ bool key_print(const struct key *k, const void *base, FILE *out)
 		fputs(*(const bool *)member ? "true" : "false", out);
 		return true;
 	case KEY_TEXT:
+		if (*(const char *)member == '\0')
+			return false;
+		print_string(member, out);
+		return true;
 	case KEY_NAME:
 		print_string(member, out);
 		return true;

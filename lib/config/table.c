@@ -6,6 +6,8 @@
 
 static const char *const node_types[] = {"entry", "middle", "exit", NULL};
 static const char *const idle_modes[] = {"spin", "pause", "sleep", NULL};
+static const char *const delay_modes[] = {"vrf", "sender", "sum", "none", NULL};
+static const char *const suites[] = {"tai", "ell2", NULL};
 static const char *const simd_bits[] = {"0", "128", "256", "512", NULL};
 
 #define MEMBER(group, member)                                                                      \
@@ -26,6 +28,7 @@ const struct key_section config_sections[] = {
 	{"pipeline", "workers and buffers", 0},
 	{"performance", "what it is sized for", 0},
 	{"sphinx", "the network's packet format", 0},
+	{"vrf", "verifiable delays", 0},
 	{"rate_limiting", "token bucket before each shaping queue", 0},
 	{"replay", "memory of the packets seen", 0},
 };
@@ -44,6 +47,11 @@ const struct key config_keys[] = {
 
 	{MEMBER(keys, sphinx_key_file), .kind = KEY_TEXT, .flags = KEY_REQUIRED,
 		.text = "file with the X25519 secret, as betanet-keytool keygen writes it"},
+
+	{MEMBER(keys, vrf_key_file), .kind = KEY_TEXT, .otherwise = "required with vrf.mode \"vrf\" and \"sum\"",
+		.text = "file with the VRF's Ed25519 seed, never the identity's"},
+	{MEMBER(keys, identity_key_file), .kind = KEY_TEXT, .otherwise = "required with vrf.publish_dir",
+		.text = "file with the identity's Ed25519 seed, which signs what is published"},
 
 	{MEMBER(directory, file), .kind = KEY_TEXT, .flags = KEY_REQUIRED,
 		.text = "the signed directory"},
@@ -99,6 +107,23 @@ const struct key config_keys[] = {
 		.text = "layers of the network"},
 	{MEMBER(sphinx, mean_delay_ms), .kind = KEY_REAL, .min = 0.1, .max = 10000, .preset = "50.0",
 		.unit = "ms", .text = "expected mean of the senders' delays, for the pool"},
+
+	{MEMBER(vrf, mode), .kind = KEY_WORD, .words = delay_modes, .preset = "\"vrf\"",
+		.text = "whose delay applies: the relay's own, the sender's, their sum, or none (labs only)"},
+	{MEMBER(vrf, epoch_seconds), .kind = KEY_UINT, .min = 1, .max = 60, .preset = "10", .unit = "s",
+		.text = "length of an epoch, for which one proof is made"},
+	{MEMBER(vrf, delay_variance_ms), .kind = KEY_REAL, .min = 0.1, .max = 10000, .preset = "50.0",
+		.unit = "ms", .text = "standard deviation of the relay's delays, which is their mean, too"},
+	{MEMBER(vrf, suite), .kind = KEY_WORD, .words = suites, .preset = "\"tai\"",
+		.text = "ECVRF suite of RFC 9381 over edwards25519"},
+	{MEMBER(vrf, beacon_file), .kind = KEY_TEXT, .otherwise = "the beacon comes from the directory",
+		.text = "file with a public random value, such as a drand round: \"ROUND SECONDS 64HEX\""},
+	{MEMBER(vrf, beacon_max_age_s), .kind = KEY_UINT, .min = 10, .max = 604800, .preset = "3600",
+		.unit = "s", .text = "older values of beacon_file are replaced by the directory's, and reported"},
+	{MEMBER(vrf, publish_dir), .kind = KEY_TEXT, .otherwise = "nothing is published",
+		.text = "folder for the audit records of past epochs, for any web server"},
+	{MEMBER(vrf, publish_one_in), .kind = KEY_UINT, .min = 1, .max = 1000000, .preset = "1",
+		.unit = "epochs", .text = "one in so many epochs is published, chosen by a later beacon"},
 
 	{MEMBER(rate_limiting, max_rate_pps), .kind = KEY_UINT, .flags = KEY_UNSET_0, .min = 1,
 		.max = 100000000, .otherwise = "required with traffic_shaping_enabled", .unit = "packets/s",

@@ -27,6 +27,8 @@
 	X(replay_full, "the replay table is full: rotate the Sphinx key or raise replay.capacity") \
 	X(bad_routing_flag, "routing flag other than 1 (forward) or 2 (final)")                    \
 	X(unsupported_version, "packet version 1 or 257")                                          \
+	/* delay: whose key */                                                                     \
+	X(no_epoch_key, "no VRF delay key for the time of arrival: the control lcore was late")    \
 	/* route */                                                                                \
 	X(bad_address, "next address or destination starts with neither 4 nor 6")                  \
 	X(unknown_next_hop, "next hop is not in the signed directory")                             \

@@ -5,6 +5,7 @@
 #include "mix/sizing.h"
 
 #include <errno.h>
+#include <math.h>
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -35,6 +36,11 @@ void betanet_config_init(struct betanet_config *c)
 		.burst_size = 128,
 		.target_pps = 25000,
 		.mean_delay_ms = 50,
+		.delay_mode = BETANET_DELAY_SENDER,
+		.vrf_mean_ms = 50,
+		.epoch_seconds = 10,
+		.vrf_suite = 3,
+		.beacon_max_age_s = 3600,
 		.name = "mix",
 	};
 }
@@ -54,6 +60,10 @@ static int check_config(const struct betanet_config *c, struct error *err)
 		{"burst_size", c->burst_size, 1, 65536},
 		{"target_pps", c->target_pps, 1, 100000000},
 		{"mean_delay_ms", (uint64_t)c->mean_delay_ms, 0, 10000},
+		{"delay_mode", c->delay_mode, BETANET_DELAY_VRF, BETANET_DELAY_NONE},
+		{"vrf_mean_ms", (uint64_t)ceil(c->vrf_mean_ms), 1, 10000},
+		{"epoch_seconds", c->epoch_seconds, EPOCH_SECONDS_MIN, EPOCH_SECONDS_MAX},
+		{"vrf_suite", c->vrf_suite, ECVRF_TAI, ECVRF_ELL2},
 		{"role", c->role, BETANET_ENTRY, BETANET_EXIT},
 		{"idle", c->idle, BETANET_IDLE_SPIN, BETANET_IDLE_SLEEP},
 	};
@@ -157,7 +167,9 @@ static int make_worker(struct betanet *b, unsigned index, struct error *err)
 	struct worker *w = &b->workers[index];
 	struct wheel_params wp = {
 		.tick = b->hz / 1000000 * b->cfg.tick_us,
-		.horizon = b->hz * 11, /* the longest delay is 10 s */
+		.horizon = (uint64_t)((double)b->hz *
+				      ((double)delay_longest(b->delay_mode, b->vrf_mean_ns) / 1e9 +
+					      1)),
 		.capacity = b->pool->size,
 		.now = rte_rdtsc(),
 	};
@@ -171,7 +183,10 @@ static int make_worker(struct betanet *b, unsigned index, struct error *err)
 	/* at an exit most packets end: nothing to share between two multiplications */
 	w->sphinx = sphinx_burst_create(
 		b->cfg.role == BETANET_EXIT ? SPHINX_CURVE_LADDER : SPHINX_CURVE_AUTO);
-	if (!w->sphinx)
+	w->burst = secmem_alloc(sizeof(*w->burst));
+	w->view = secmem_alloc(sizeof(*w->view));
+	w->dtag = secmem_alloc(BURST_MAX * sizeof(*w->dtag));
+	if (!w->sphinx || !w->burst || !w->view || !w->dtag)
 		return error_set(err, ENOMEM,
 			"not enough locked memory for worker %u; raise `ulimit -l`", index);
 	snprintf(name, sizeof(name), "mix_submit_%u", index);
@@ -203,6 +218,7 @@ static int fill(struct betanet *b, struct betanet_config *c, struct error *err)
 		return r;
 	b->cfg = *c;
 	sodium_memzero(b->cfg.sphinx_secret, sizeof(b->cfg.sphinx_secret));
+	sodium_memzero(b->cfg.vrf_seed, sizeof(b->cfg.vrf_seed));
 	snprintf(b->name, sizeof(b->name), "%s", c->name ? c->name : "mix");
 	b->packet_size = SPHINX_HEADER_SIZE + c->payload_size;
 	b->hz = rte_get_tsc_hz();
@@ -226,6 +242,8 @@ static int fill(struct betanet *b, struct betanet_config *c, struct error *err)
 	}
 	r = open_replay(b, c, err);
 	if (r == 0)
+		r = epochs_create(b, c, err);
+	if (r == 0)
 		r = make_qsbr(b, err);
 	if (r == 0)
 		r = control_init(b, err);
@@ -245,6 +263,7 @@ int betanet_create(struct betanet_config *c, struct betanet **out, char err[BETA
 		      : error_set(as_error(err), ENOMEM, "not enough memory");
 	}
 	sodium_memzero(c->sphinx_secret, sizeof(c->sphinx_secret));
+	sodium_memzero(c->vrf_seed, sizeof(c->vrf_seed));
 	if (r < 0) {
 		if (b)
 			betanet_destroy(b);
@@ -419,6 +438,8 @@ int betanet_start(struct betanet *b, char err[BETANET_ERROR_MAX])
 		r = make_collect(b, as_error(err));
 	if (r < 0)
 		return r;
+	if (b->epochs)
+		epochs_poll(b); /* the first epoch's key is there before the first packet */
 	control_directory_changed(b);
 	r = snapshot_publish(b, as_error(err));
 	if (r == 0)
@@ -556,6 +577,9 @@ static void destroy_worker(struct worker *w)
 {
 	wheel_free(w->wheel);
 	sphinx_burst_free(w->sphinx);
+	secmem_free(w->burst);
+	secmem_free(w->view);
+	secmem_free(w->dtag);
 	rte_ring_free(w->submit);
 	free(w->own);
 }
@@ -586,6 +610,7 @@ void betanet_destroy(struct betanet *b)
 	free(b->exit_allow);
 	directory_free(b->directory);
 	replay_close(b->replay);
+	epochs_free(b->epochs);
 	secmem_free(b->sphinx_secret);
 	if (b->sole)
 		exists = false;

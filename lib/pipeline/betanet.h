@@ -50,6 +50,14 @@ enum betanet_idle {
 	BETANET_IDLE_SLEEP,
 };
 
+/* Whose delay applies to a packet (vrf.md). */
+enum betanet_delay {
+	BETANET_DELAY_VRF,    /* the relay's own: exponential, from the epoch's VRF output */
+	BETANET_DELAY_SENDER, /* the one in the header, 1 ms to 10 s; a final packet has none */
+	BETANET_DELAY_SUM,    /* both */
+	BETANET_DELAY_NONE,   /* none: labs only */
+};
+
 /* An address prefix; family 4 or 6, address in network byte order. */
 struct betanet_prefix {
 	uint8_t family, bits;
@@ -71,6 +79,16 @@ struct betanet_config {
 	/* rate limit of each shaping queue: token bucket; 0: no shaping */
 	uint64_t max_rate_pps;
 	uint32_t burst_size;
+	/* delays; with BETANET_DELAY_VRF and _SUM all of the rest is needed */
+	enum betanet_delay delay_mode;
+	double vrf_mean_ms;     /* 0.1..10000: mean, and so standard deviation, of the law */
+	unsigned epoch_seconds; /* 1..60: a proof is made for each epoch, ahead of it */
+	unsigned vrf_suite;     /* 3 (TAI) or 4 (ELL2): RFC 9381 */
+	uint8_t vrf_seed[32];   /* copied to locked memory and wiped here by betanet_create */
+	uint8_t network_id[32]; /* of the directory */
+	uint8_t node_id[32];    /* Ed25519 identity key */
+	bool beacon_wanted;     /* betanet_beacon_set will be called; else the directory's beacon */
+	unsigned beacon_max_age_s;
 	/* what the pool and the replay table are sized for */
 	unsigned target_pps;
 	double mean_delay_ms;
@@ -147,6 +165,25 @@ int betanet_collect(struct betanet *b, struct betanet_output out[], unsigned n);
  * Call it at least every 10 ms while workers run. Returns how many things it did. */
 unsigned betanet_poll(struct betanet *b);
 
+/*
+ * The content of the beacon file ("<round> <seconds since 1970> <64 hex>\n"), or NULL when it
+ * cannot be read: then, as with one that is too old, the directory's beacon is used and shown as a
+ * fallback. -EINVAL with a message when the text is malformed (it counts as missing).
+ */
+int betanet_beacon_set(struct betanet *b, const char *text, char err[BETANET_ERROR_MAX]);
+
+/* An epoch that is over; what its audit record is made of (vrf/epoch_record.h). */
+struct betanet_epoch {
+	uint64_t epoch, key_period;
+	uint8_t vrf_public[32], beacon[32];
+	int beacon_source; /* enum beacon_source of vrf/scope.h */
+	bool proved;
+	uint64_t packets; /* delayed in it, about */
+};
+
+/* The oldest epoch that ended and was not taken yet. False when there is none. At most 64 wait. */
+bool betanet_epoch_take(struct betanet *b, struct betanet_epoch *e);
+
 struct betanet_stats {
 	uint64_t rx, rx_bytes;         /* frames received and packets submitted */
 	uint64_t processed;            /* unwrapped, not replayed */
@@ -168,6 +205,11 @@ struct betanet_stats {
 	uint64_t lateness[BETANET_HISTOGRAM_BUCKETS];
 	uint64_t pool_size, pool_free;
 	uint64_t replay_tags, replay_capacity;
+	/* VRF: epochs with a proof, epochs that began without one, times without any key, clock
+	 * steps */
+	uint64_t epochs_proved, epochs_unproved, epoch_gaps, clock_steps;
+	uint64_t epoch;    /* the present one */
+	int beacon_source; /* enum beacon_source; 0 without VRF */
 };
 
 void betanet_stats_get(const struct betanet *b, struct betanet_stats *s);

@@ -6,10 +6,12 @@
 #include "core/drop.h"
 #include "sphinx/address.h"
 #include "sphinx/burst.h"
+#include "vrf/delay.h"
 
 enum { BURST_MAX = SPHINX_BURST_MAX };
 
 /*
+ * In locked memory: what it holds of a packet links what came in with what goes out.
  * Up to 128 packets on their way through a worker, in columns. A stage is one function over one
  * burst. To drop packet i it sets reason[i]; a stage passes over packets with a reason, and
  * burst_settle then moves them to the drop list and closes the gaps. Positions are stable between
@@ -25,6 +27,8 @@ struct burst {
 	struct sphinx_hop hop[BURST_MAX];     /* finish */
 	enum sphinx_status status[BURST_MAX]; /* open, finish */
 	uint64_t fingerprint[BURST_MAX];      /* replay */
+	struct delay_draw draw[BURST_MAX];    /* draw: exponential variate and tie; secret */
+	uint64_t arrival;                     /* rx: TSC behind the reception of the whole burst */
 	unsigned dropped;
 	struct rte_mbuf *drop[BURST_MAX]; /* burst_settle: to be freed in one call */
 };

@@ -239,6 +239,8 @@ unsigned betanet_poll(struct betanet *b)
 		n += answer_requests(b);
 		neighbours_tick(b);
 	}
+	if (b->epochs)
+		epochs_poll(b);
 	if (b->now_ns >= b->next_second_ns) {
 		b->next_second_ns = b->now_ns + SECOND_NS;
 		watch_directory(b);

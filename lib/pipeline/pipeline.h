@@ -16,6 +16,7 @@
 #include "pipeline/betanet.h"
 #include "pipeline/burst.h"
 #include "replay/replay.h"
+#include "vrf/epoch.h"
 
 /*
  * The inside of the pipeline. Comments say who writes a field: "setup" before workers start,
@@ -33,10 +34,8 @@ enum {
 	RETRY_MS = 20, /* a packet whose next hop is not resolved waits again */
 	RETRIES = 50,
 	STUCK_MS = 100, /* a TX queue that takes nothing for so long loses what is offered to it */
-	DELAY_MIN_NS = 1000000, /* sender's delays: floor 1 ms, cap 10 s (vrf.md) */
 	KEY_SIZE = 20,
 };
-#define DELAY_MAX_NS 10000000000ULL
 
 enum lcore_state { LCORE_BOOT, LCORE_RUN, LCORE_DRAIN, LCORE_HALT, LCORE_FAIL };
 
@@ -100,7 +99,7 @@ struct port {
 
 /* What an lcore spends its time on, in the order of a packet's way. */
 #define STAGES(X)                                                                                  \
-	X(receive) X(parse) X(open) X(replay) X(finish) X(route) X(delay) X(due) X(transmit)
+	X(receive) X(parse) X(open) X(replay) X(draw) X(finish) X(route) X(delay) X(due) X(transmit)
 
 enum stage {
 #define X(name) STAGE_##name,
@@ -143,8 +142,10 @@ struct worker {
 	unsigned reply_count;
 	struct rte_ring *submit;
 	struct wheel *wheel;
-	struct sphinx_burst *sphinx; /* locked: keys and tags of the burst under way */
-	struct burst burst;
+	struct sphinx_burst *sphinx;     /* locked: keys and tags of the burst under way */
+	struct burst *burst;             /* locked */
+	struct epoch_view *view;         /* locked: the epoch's delay key while a burst needs it */
+	uint8_t (*dtag)[DELAY_TAG_SIZE]; /* locked: one for each packet of a burst */
 	struct lcore_stats stats __rte_cache_aligned;
 };
 
@@ -170,6 +171,9 @@ struct betanet {
 	struct rte_mempool *pool;
 	uint8_t *sphinx_secret; /* locked */
 	struct replay *replay;
+	struct epochs *epochs; /* NULL without VRF delays */
+	enum delay_mode delay_mode;
+	uint64_t vrf_mean_ns;
 	struct cidr *exit_allow;
 	unsigned exit_allow_count;
 	uint64_t hz, started, stopped; /* TSC */
@@ -208,6 +212,7 @@ struct resolve_request {
 void stage_parse(struct worker *w, struct burst *b);
 void stage_open(struct worker *w, struct burst *b);
 void stage_replay(struct worker *w, struct burst *b);
+void stage_draw(struct worker *w, struct burst *b);
 void stage_finish(struct worker *w, struct burst *b);
 void stage_route(struct worker *w, struct burst *b, const struct snapshot *s);
 void stage_delay(struct worker *w, struct burst *b);
@@ -242,6 +247,13 @@ void snapshot_reclaim(struct betanet *b, bool all);
 int control_init(struct betanet *b, struct error *err);
 void control_directory_changed(struct betanet *b);
 struct neighbour *neighbour_find(struct betanet *b, uint16_t port, const struct endpoint *ip);
+
+/* epochs.c: the VRF side of the control lcore */
+int epochs_create(struct betanet *b, struct betanet_config *c, struct error *err);
+void epochs_free(struct epochs *e);
+void epochs_poll(struct betanet *b);
+const struct epoch_table *epochs_table(const struct epochs *e);
+void epochs_stats(const struct betanet *b, struct betanet_stats *s);
 
 /* telemetry.c: the pipeline that the telemetry socket shows; NULL for none. */
 void telemetry_attach(struct betanet *b);

@@ -8,6 +8,7 @@
 
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
+#include <sodium.h>
 
 void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT])
 {
@@ -24,6 +25,7 @@ void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT])
 			b->packet[kept] = b->packet[i];
 			b->hop[kept] = b->hop[i];
 			b->fingerprint[kept] = b->fingerprint[i];
+			b->draw[kept] = b->draw[i];
 			b->reason[kept] = DROP_NONE;
 		}
 		kept++;
@@ -143,6 +145,39 @@ void stage_replay(struct worker *w, struct burst *b)
 	}
 }
 
+/* ---- draw: the epoch's PRF on what only sender and relay know ----------------------------------
+ */
+
+void stage_draw(struct worker *w, struct burst *b)
+{
+	const uint8_t *shared[BURST_MAX];
+	struct delay_draw draw[BURST_MAX];
+	unsigned at[BURST_MAX], n = 0;
+	bool have;
+
+	if (!w->b->epochs)
+		return;
+	have = epoch_read(epochs_table(w->b->epochs), b->arrival, w->view) == 0;
+	for (unsigned i = 0; i < b->n; i++) {
+		if (!burst_live(b, i))
+			continue;
+		if (!have) {
+			b->reason[i] = DROP_no_epoch_key;
+			b->status[i] = SPHINX_bad_mac; /* any but ok */
+			continue;
+		}
+		shared[n] = sphinx_burst_shared(w->sphinx, i);
+		at[n++] = i;
+	}
+	delay_tag_burst(w->dtag, shared, n);
+	delay_draw_burst(w->view->key, (const uint8_t(*)[DELAY_TAG_SIZE])w->dtag, n, draw);
+	for (unsigned k = 0; k < n; k++)
+		b->draw[at[k]] = draw[k];
+	sodium_memzero(draw, n * sizeof(draw[0]));
+	sodium_memzero(w->dtag, n * sizeof(w->dtag[0]));
+	epoch_view_wipe(w->view);
+}
+
 /* ---- finish: header, next alpha, payload; in place ----------------------------------------------
  */
 
@@ -255,14 +290,18 @@ void stage_route(struct worker *w, struct burst *b, const struct snapshot *s)
 /* ---- delay: into the wheel
  * ------------------------------------------------------------------------------ */
 
-/* The sender's delay, within the floor and the cap; a final packet has none. */
-static uint64_t sender_delay(const struct sphinx_hop *hop)
+/* A final packet has no delay of the sender's. */
+static uint64_t deliberate_delay(
+	const struct betanet *b, const struct sphinx_hop *hop, const struct delay_draw *draw)
 {
-	if (hop->flag == SPHINX_FLAG_FINAL)
-		return 0;
-	if (hop->delay_ns < DELAY_MIN_NS)
-		return DELAY_MIN_NS;
-	return hop->delay_ns < DELAY_MAX_NS ? hop->delay_ns : DELAY_MAX_NS;
+	enum delay_mode mode = b->delay_mode;
+	uint64_t vrf_ns = b->epochs ? delay_scale(b->vrf_mean_ns, draw->exp) : 0;
+
+	if (hop->flag == SPHINX_FLAG_FINAL && mode == DELAY_SENDER)
+		mode = DELAY_NONE;
+	if (hop->flag == SPHINX_FLAG_FINAL && mode == DELAY_SUM)
+		mode = DELAY_VRF;
+	return delay_total(mode, vrf_ns, hop->delay_ns);
 }
 
 static uint64_t ns_to_cycles(const struct betanet *b, uint64_t ns)
@@ -277,13 +316,17 @@ void stage_delay(struct worker *w, struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		struct packet_meta *meta = packet_meta(b->m[i]);
 
-		meta->delay_ns = sender_delay(&b->hop[i]);
-		meta->due = meta->arrival + ns_to_cycles(w->b, meta->delay_ns);
+		/* without a draw: the fingerprint is a keyed PRF of the tag. Either way nobody
+		 * outside can tell the order inside a tick */
+		uint64_t tie = w->b->epochs ? b->draw[i].tie : b->fingerprint[i];
+
+		meta->arrival = b->arrival;
+		meta->delay_ns = deliberate_delay(w->b, &b->hop[i], &b->draw[i]);
+		meta->due = b->arrival + ns_to_cycles(w->b, meta->delay_ns);
 		meta->parked = now;
-		/* the fingerprint is a keyed PRF of the tag: an order inside a tick that nobody
-		 * outside can tell */
-		if (wheel_insert(w->wheel, b->m[i], meta->due, b->fingerprint[i]) != 0)
+		if (wheel_insert(w->wheel, b->m[i], meta->due, tie) != 0)
 			b->reason[i] = DROP_wheel_full;
 	}
+	sodium_memzero(b->draw, b->n * sizeof(b->draw[0]));
 	burst_settle(b, w->stats.drops);
 }

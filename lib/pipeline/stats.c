@@ -65,6 +65,8 @@ void betanet_stats_get(const struct betanet *b, struct betanet_stats *s)
 	s->pool_free = b->pool ? rte_mempool_avail_count(b->pool) : 0;
 	s->replay_tags = replay_count(b->replay);
 	s->replay_capacity = replay_capacity(b->replay);
+	if (b->epochs)
+		epochs_stats(b, s);
 }
 
 unsigned betanet_drop_count(void)

@@ -94,6 +94,34 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 	return 0;
 }
 
+/* No key, proof or beta: only whether they are there. */
+static int show_epoch(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	static const char *const beacons[] = {"none", "directory", "file", "fallback"};
+	struct betanet_stats s;
+
+	(void)params;
+	betanet_stats_get(b, &s);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{"epoch", s.epoch},
+		{"epoch_seconds", b->cfg.epoch_seconds},
+		{"mean_delay_ns", b->vrf_mean_ns},
+		{"epochs_proved", s.epochs_proved},
+		{"epochs_unproved", s.epochs_unproved},
+		{"epoch_gaps", s.epoch_gaps},
+		{"clock_steps", s.clock_steps},
+	};
+
+	rte_tel_data_add_dict_string(d, "delay_mode", delay_mode_name(b->delay_mode));
+	rte_tel_data_add_dict_string(d, "beacon", beacons[s.beacon_source]);
+	for (unsigned i = 0; i < RTE_DIM(rows); i++)
+		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
+	return 0;
+}
+
 static int show_drops(const struct betanet *b, const char *params, struct rte_tel_data *d)
 {
 	struct betanet_stats s;
@@ -204,6 +232,7 @@ static int show(int (*fill)(const struct betanet *, const char *, struct rte_tel
 COMMAND(info)
 COMMAND(stats)
 COMMAND(drops)
+COMMAND(epoch)
 COMMAND(lcore)
 
 int telemetry_register(struct error *err)
@@ -219,6 +248,8 @@ int telemetry_register(struct error *err)
 			"Counters of all workers and ports, gauges, mean processing time in ns. No "
 			"parameters"},
 		{"/mix/drops", on_drops, "Packets dropped, by reason. No parameters"},
+		{"/mix/epoch", on_epoch,
+			"Delay mode, VRF epoch, beacon; epochs proved, unproved, without a key. No parameters"},
 		{"/mix/lcore", on_lcore,
 			"A worker's counters; stage_*: calls, packets, cycles; lateness: per 2^i "
 			"ns. Parameter: worker"},

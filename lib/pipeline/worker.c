@@ -21,8 +21,6 @@
  * older than it is, and let it leave early. */
 static void receive(struct worker *w, struct burst *b, unsigned max)
 {
-	uint64_t now;
-
 	b->n = 0;
 	for (unsigned k = 0; k < w->rxq_count && b->n < max; k++) {
 		unsigned q = (w->next_rxq + k) % w->rxq_count;
@@ -37,10 +35,8 @@ static void receive(struct worker *w, struct burst *b, unsigned max)
 	}
 	if (++w->next_rxq >= w->rxq_count)
 		w->next_rxq = 0;
-	now = rte_rdtsc();
 	for (unsigned i = 0; i < b->n; i++) {
 		w->stats.rx_bytes += b->m[i]->pkt_len;
-		packet_meta(b->m[i])->arrival = now;
 		b->reason[i] = DROP_NONE;
 	}
 	w->stats.rx += b->n;
@@ -51,12 +47,10 @@ static void receive(struct worker *w, struct burst *b, unsigned max)
 static void receive_submitted(struct worker *w, struct burst *b, unsigned max)
 {
 	unsigned n = rte_ring_sc_dequeue_burst(w->submit, (void **)(b->m + b->n), max - b->n, NULL);
-	uint64_t now = rte_rdtsc();
 
 	for (unsigned i = b->n; i < b->n + n; i++) {
 		b->packet[i] = rte_pktmbuf_mtod(b->m[i], uint8_t *);
 		b->reason[i] = DROP_NONE;
-		packet_meta(b->m[i])->arrival = now;
 		w->stats.rx_bytes += b->m[i]->pkt_len;
 	}
 	b->n += n;
@@ -78,7 +72,7 @@ static void charge(struct worker *w, enum stage stage, unsigned packets, uint64_
 
 static unsigned ingress(struct worker *w, const struct snapshot *s)
 {
-	struct burst *b = &w->burst;
+	struct burst *b = w->burst;
 	uint64_t since = rte_rdtsc();
 	unsigned n, wire;
 
@@ -99,11 +93,16 @@ static unsigned ingress(struct worker *w, const struct snapshot *s)
 	if (b->n) {
 		unsigned opened = b->n;
 
+		/* behind the reception: a worker that lost its core in between would take a packet
+		 * for older than it is, and let it leave early */
+		b->arrival = rte_rdtsc();
 		w->stats.bursts++;
 		stage_open(w, b);
 		charge(w, STAGE_open, opened, &since);
 		stage_replay(w, b);
 		charge(w, STAGE_replay, opened, &since);
+		stage_draw(w, b);
+		charge(w, STAGE_draw, opened, &since);
 		stage_finish(w, b);
 		charge(w, STAGE_finish, b->n, &since);
 		stage_route(w, b, s);

@@ -57,6 +57,10 @@ void sphinx_open_burst(struct sphinx_burst *b, const uint8_t node_secret[32],
 /* The replay tag of packet i of the opened burst; meaningful where status[i] was ok. */
 const uint8_t *sphinx_burst_tag(const struct sphinx_burst *b, unsigned i);
 
+/* The shared secret s of packet i, for what is derived of it outside of Sphinx (vrf/delay.h). As
+ * long and where as the tag. Secret. */
+const uint8_t *sphinx_burst_shared(const struct sphinx_burst *b, unsigned i);
+
 /*
  * Second half, for the packets with status[i] == SPHINX_ok; those with any other value are skipped:
  * buffer, status[i] and hop[i] stay as they are. Sets status[i] to ok, bad_routing_flag,

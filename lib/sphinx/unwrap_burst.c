@@ -94,6 +94,11 @@ const uint8_t *sphinx_burst_tag(const struct sphinx_burst *b, unsigned i)
 	return b->secrets[i].expanded + SPHINX_OFF_TAG;
 }
 
+const uint8_t *sphinx_burst_shared(const struct sphinx_burst *b, unsigned i)
+{
+	return b->secrets[i].shared;
+}
+
 bool sphinx_burst_used_pair(const struct sphinx_burst *b)
 {
 	return b->used_pair;
