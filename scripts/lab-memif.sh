@@ -84,6 +84,8 @@ relay_config() { # name type own-address-behind own-address-ahead
 	cat <<-EOF
 		node = { name = "$1"; type = "$1"; port = 9000;$([ "$1" = exit ] && echo ' exit_allow = [ "10.10.3.0/24" ];') };
 		keys = { sphinx_key_file = "$lab/net/$1/sphinx.secret"; };
+		# the sender's delays, so that testmix can tell the deliberate delay from everything else
+		vrf = { mode = "sender"; };
 		directory = { file = "$lab/net/directory.conf"; authority = "$authority"; };
 		ports = (
 			{ device = "net_memif0"; ipv4 = "$2/24"; },

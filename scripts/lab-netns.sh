@@ -153,7 +153,12 @@ write_config() { # name number
 	[ "$1" != exit ] || allow='exit_allow = [ "10.77.0.0/24", "fd77::/64" ];'
 	cat >"$dir/$1.conf" <<-CONF
 		node = { name = "$1"; type = "$1"; port = $port; $allow };
-		keys = { sphinx_key_file = "$dir/net/$1/sphinx.secret"; };
+		keys = {
+			sphinx_key_file = "$dir/net/$1/sphinx.secret";
+			vrf_key_file = "$dir/net/$1/vrf.secret";
+			identity_key_file = "$dir/net/$1/identity.secret";
+		};
+		vrf = { epoch_seconds = 2; publish_dir = "$dir/public"; };
 		directory = { file = "$dir/net/directory.conf"; authority = "$(cat "$dir/net/authority.pub")"; };
 		ports = ( { device = "net_${driver}0"; ipv4 = "10.77.0.$2/24"; ipv6 = "fd77::$2/64";
 		            rx_descriptors = $descriptors; tx_descriptors = $descriptors; } );

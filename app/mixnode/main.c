@@ -188,6 +188,34 @@ static void watch_latency(const struct betanet *b, const struct config *c, bool 
 	*late = now;
 }
 
+/* What happened to the epochs' keys, and where the beacon comes from: said when it changes. */
+static void watch_epochs(
+	const struct betanet *b, const struct config *c, struct betanet_stats *seen)
+{
+	static const char *const source[] = {"none", "the directory", "vrf.beacon_file",
+		"the directory, for vrf.beacon_file is missing, malformed or too old"};
+	struct betanet_stats s;
+
+	betanet_stats_get(b, &s);
+	if (s.epochs_unproved > seen->epochs_unproved)
+		fprintf(stderr,
+			"%s: an epoch began without a proof: its delays are random, but cannot be "
+			"verified\n",
+			c->node.name);
+	if (s.epoch_gaps > seen->epoch_gaps)
+		fprintf(stderr,
+			"%s: the control lcore was late: packets were dropped for want of an "
+			"epoch's key\n",
+			c->node.name);
+	if (s.clock_steps > seen->clock_steps)
+		fprintf(stderr, "%s: the clock was set: the epochs' keys were made anew\n",
+			c->node.name);
+	if (s.beacon_source != seen->beacon_source)
+		fprintf(stderr, "%s: the VRF's beacon comes from %s\n", c->node.name,
+			source[s.beacon_source]);
+	*seen = s;
+}
+
 static void reload(struct betanet *b, const struct config *c)
 {
 	struct error err;
@@ -199,11 +227,13 @@ static void reload(struct betanet *b, const struct config *c)
 		fprintf(stderr, "%s: directory %s read again\n", c->node.name, c->directory.file);
 }
 
-static void control_loop(struct betanet *b, const struct config *c, const struct options *o)
+static void control_loop(
+	struct betanet *b, const struct config *c, const struct options *o, struct audit *audit)
 {
 	const struct timespec nap = {.tv_nsec = 1000000};
 	time_t last = time(NULL), last_print = last;
 	bool late = false;
+	struct betanet_stats seen = {0};
 
 	while (!stop_signal) {
 		time_t now = time(NULL);
@@ -212,8 +242,11 @@ static void control_loop(struct betanet *b, const struct config *c, const struct
 			nanosleep(&nap, NULL);
 		if (reload_signal)
 			reload(b, c);
-		if (now != last)
+		if (now != last) {
 			watch_latency(b, c, &late);
+			watch_epochs(b, c, &seen);
+			audit_poll(audit, b);
+		}
 		last = now;
 		if (o->stats_period_s && now - last_print >= (time_t)o->stats_period_s) {
 			print_line(b);
@@ -249,12 +282,16 @@ static void print_summary(
 static int run(const struct config *c, const struct options *o)
 {
 	struct betanet_stop_report report;
+	struct audit *audit = NULL;
 	struct betanet *b;
 	struct error err;
 	int r = relay_create(c, &b, &err);
 
-	if (r == 0 && (r = betanet_start(b, err.msg)) < 0)
+	if (r == 0 &&
+		((r = audit_create(c, &audit, &err)) < 0 || (r = betanet_start(b, err.msg)) < 0)) {
+		audit_free(audit);
 		betanet_destroy(b);
+	}
 	if (r < 0) {
 		fprintf(stderr, "betanet-mixnode: %s\n", err.msg);
 		return EXIT_FAILURE;
@@ -268,7 +305,13 @@ static int run(const struct config *c, const struct options *o)
 	printf("%s: running, %u worker%s\n", c->node.name, c->pipeline.workers,
 		c->pipeline.workers == 1 ? "" : "s");
 	fflush(stdout);
-	control_loop(b, c, o);
+	if (c->vrf.mode == DELAY_NONE)
+		fprintf(stderr,
+			"%s: WARNING: vrf.mode = \"none\": packets are not delayed, so this relay "
+			"does not mix. For labs only\n",
+			c->node.name);
+	control_loop(b, c, o, audit);
+	audit_free(audit);
 	r = betanet_stop(b, c->pipeline.drain_ms, &report);
 	print_summary(b, c, &report);
 	betanet_destroy(b);

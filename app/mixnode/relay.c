@@ -166,18 +166,20 @@ static int check_layer(const struct config *c, const struct directory *d,
 	return 0;
 }
 
-static int check_vrf_key(const struct config *c, const struct directory_node *n, const uint8_t seed[32],
-	struct error *err)
+static int check_vrf_key(const struct config *c, const struct directory_node *n,
+	const uint8_t seed[32], struct error *err)
 {
 	struct ecvrf_key *key = secmem_alloc(sizeof(*key));
 	int r = 0;
 
 	if (!key)
-		return error_set(err, ENOMEM, "no locked memory for the VRF key; raise `ulimit -l`");
+		return error_set(
+			err, ENOMEM, "no locked memory for the VRF key; raise `ulimit -l`");
 	ecvrf_key_from_seed(key, seed);
 	if (memcmp(n->vrf_key, key->public, 32) != 0)
 		r = error_set(err, EINVAL,
-			"keys.vrf_key_file = \"%s\": not the VRF key that the directory %s has for node '%s'",
+			"keys.vrf_key_file = \"%s\": not the VRF key that the directory %s has for "
+			"node '%s'",
 			c->keys.vrf_key_file, c->directory.file, n->name);
 	ecvrf_key_wipe(key);
 	secmem_free(key);

@@ -83,6 +83,11 @@ static int check_vrf(const struct checking *k)
 			"allowed only with vrf.mode \"vrf\" or \"sum\"; without proofs there is "
 			"nothing "
 			"to publish");
+	if (c->vrf.publish_one_in > 1 && c->vrf.beacon_file[0] == '\0')
+		return cfgtext_refuse(k->err, k->name, at(k, "vrf", "publish_one_in"),
+			"a sample needs a beacon that comes after the epoch; name vrf.beacon_file, "
+			"or "
+			"publish every epoch: 1");
 	if (c->vrf.publish_dir[0] && c->keys.identity_key_file[0] == '\0')
 		return error_set(k->err, EINVAL,
 			"%s:%u: keys.identity_key_file: is missing; vrf.publish_dir needs it to "

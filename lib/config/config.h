@@ -93,7 +93,8 @@ struct config {
 		enum delay_mode mode;         /* "vrf" (default), "sender", "sum", "none" */
 		unsigned epoch_seconds;       /* 1..60, default 10 */
 		double delay_variance_ms;     /* 0.1..10000, default 50: standard deviation of the
-						 delays, which for an     exponential law is their mean */
+						 delays, which for an     exponential law is their mean
+					       */
 		unsigned suite;               /* 0 "tai" (default), 1 "ell2": RFC 9381 */
 		char beacon_file[CONFIG_STR]; /* "<round> <seconds> <64 hex>"; "": the directory's
 						 beacon */

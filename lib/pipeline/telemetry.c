@@ -249,7 +249,8 @@ int telemetry_register(struct error *err)
 			"parameters"},
 		{"/mix/drops", on_drops, "Packets dropped, by reason. No parameters"},
 		{"/mix/epoch", on_epoch,
-			"Delay mode, VRF epoch, beacon; epochs proved, unproved, without a key. No parameters"},
+			"Delay mode, VRF epoch, beacon; epochs proved, unproved, without a key. No "
+			"parameters"},
 		{"/mix/lcore", on_lcore,
 			"A worker's counters; stage_*: calls, packets, cycles; lateness: per 2^i "
 			"ns. Parameter: worker"},

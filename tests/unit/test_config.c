@@ -15,7 +15,8 @@
 /* ---- a valid file, of which a test replaces one part ---- */
 
 #define NODE "node = { name = \"mix1\"; type = \"middle\"; port = 9000; };\n"
-#define KEYS "keys = { sphinx_key_file = \"/k/sphinx.secret\"; };\n"
+#define KEYS                                                                                       \
+	"keys = { sphinx_key_file = \"/k/sphinx.secret\"; vrf_key_file = \"/k/vrf.secret\"; };\n"
 #define AUTHORITY "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 #define DIRECTORY "directory = { file = \"/d\"; authority = \"" AUTHORITY "\"; };\n"
 #define PORTS "ports = ( { device = \"net_memif0\"; ipv4 = \"10.0.1.1/24\"; } );\n"
@@ -228,7 +229,13 @@ static void printed_config_with_every_key_loads_as_the_same(void **state)
 	assert_loads(
 		"node = { name = \"a.b_c-D9\"; type = \"exit\"; port = 65535; exit_allow = "
 		"[ \"0.0.0.0/0\", \"10.1.2.3\", \"fd00::/8\", \"::/0\" ]; };"
-		"keys = { sphinx_key_file = \"q\\\"b\\\\s\\x01e\\tt\xc3\xa4\"; };" DIRECTORY
+		"keys = { sphinx_key_file = \"q\\\"b\\\\s\\x01e\\tt\xc3\xa4\"; vrf_key_file = "
+		"\"v\";"
+		" identity_key_file = \"i\"; };"
+		"vrf = { mode = \"sum\"; epoch_seconds = 60; delay_variance_ms = 0.1; suite = "
+		"\"ell2\";"
+		" beacon_file = \"b\"; beacon_max_age_s = 10; publish_dir = \"p\"; publish_one_in "
+		"= 7; };" DIRECTORY
 		"ports = ( { device = \"p0\"; ipv4 = \"192.0.2.1/24\"; gateway4 = \"192.0.2.9\"; "
 		"mtu = 9600; rx_queues = 64; rx_descriptors = 64; tx_descriptors = 8192; },"
 		"{ device = \"p1\"; ipv6 = \"2001:db8::1/127\"; gateway6 = \"fe80::1\"; } );"
@@ -280,7 +287,7 @@ static void description_holds_every_key(void **state)
 			fail_msg("%s is missing", some[i]);
 	for (line = text; (line = strstr(line, "\n  ")); line += 3)
 		keys += line[3] != ' ';
-	assert_int_equal(keys, 34);
+	assert_int_equal(keys, 44);
 	free(text);
 }
 
@@ -400,12 +407,45 @@ static void key_of_another_section(void **state)
 static void features_of_later_versions(void **state)
 {
 	(void)state;
-	REFUSED(VALID "vrf = { epoch_seconds = 10; };", "relay.conf:5: vrf: this version has no",
-		"delay");
 	REFUSED(VALID "cover_traffic = { generation_rate_pps = 5; };",
 		"cover_traffic: this version has no cover traffic");
 	REFUSED(VALID "rate_limiting = { mode = \"poisson\"; };",
 		"rate_limiting.mode: this version has no");
+}
+
+static void vrf_settings_that_do_not_fit_together(void **state)
+{
+	static const char no_key[] =
+		NODE "keys = { sphinx_key_file = \"/k/s\"; };\n" DIRECTORY PORTS;
+	char text[1024];
+
+	(void)state;
+	REFUSED(no_key, "relay.conf:2: keys.vrf_key_file: is missing", "vrf.mode = \"vrf\"",
+		"sender");
+	snprintf(text, sizeof(text), "%svrf = { mode = \"sum\"; };", no_key);
+	REFUSED(text, "keys.vrf_key_file: is missing", "\"sum\"");
+	REFUSED(VALID "vrf = { mode = \"magic\"; };", "relay.conf:5: vrf.mode = \"magic\"",
+		"\"vrf\", \"sender\", \"sum\" or \"none\"");
+	REFUSED(VALID "vrf = { epoch_seconds = 61; };", "vrf.epoch_seconds = 61", "1..60");
+	REFUSED(VALID "vrf = { delay_variance_ms = 0; };", "vrf.delay_variance_ms = 0");
+	REFUSED(VALID "vrf = { publish_dir = \"p\"; };", "keys.identity_key_file: is missing",
+		"vrf.publish_dir");
+	REFUSED(VALID "vrf = { mode = \"sender\"; publish_dir = \"p\"; };",
+		"vrf.publish_dir = \"p\"", "without proofs");
+	REFUSED(VALID "vrf = { publish_one_in = 2; };", "vrf.publish_one_in = 2",
+		"vrf.beacon_file");
+}
+
+static void the_senders_delays_need_no_vrf_key(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_loads(NODE "keys = { sphinx_key_file = \"/k/s\"; };\n" DIRECTORY PORTS
+			  "vrf = { mode = \"sender\"; };",
+		&c);
+	assert_int_equal(c.vrf.mode, DELAY_SENDER);
+	assert_round_trip(&c);
 }
 
 static void missing_keys_and_sections(void **state)
@@ -671,7 +711,8 @@ static void replay_file_name_that_grows_too_long(void **state)
 	(void)state;
 	memset(path, 'k', sizeof(path));
 	path[250] = '\0';
-	snprintf(text, sizeof(text), "%skeys = { sphinx_key_file = \"%s\"; };",
+	snprintf(text, sizeof(text),
+		"%svrf = { mode = \"sender\"; };keys = { sphinx_key_file = \"%s\"; };",
 		NODE DIRECTORY PORTS, path);
 	REFUSED(text, "replay.file: is missing", "255");
 }
@@ -725,6 +766,8 @@ int main(void)
 		cmocka_unit_test(unknown_key_without_a_near_name),
 		cmocka_unit_test(key_of_another_section),
 		cmocka_unit_test(features_of_later_versions),
+		cmocka_unit_test(vrf_settings_that_do_not_fit_together),
+		cmocka_unit_test(the_senders_delays_need_no_vrf_key),
 		cmocka_unit_test(missing_keys_and_sections),
 		cmocka_unit_test(names_and_keys_of_a_wrong_form),
 		cmocka_unit_test(too_many_ports_and_prefixes),
