@@ -4,6 +4,7 @@
 #include "core/secmem.h"
 #include "directory/directory.h"
 #include "vrf/epoch_record.h"
+#include "vrf/neighbour_set.h"
 #include "vrf/publish.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 enum {
 	WAITING_MAX = 256,   /* epochs whose packets may still be under way */
 	KEEP_RECORDS = 8640, /* a day of epochs of 10 s */
+	KEEP_SETS = 48,
 	PRUNE_EVERY = 64,
 	BEACON_FILE_MAX = 256,
 	TOLERANCE_NS = 500000000, /* of clocks: as in the pipeline's epochs */
@@ -33,6 +35,12 @@ struct audit {
 	struct keys *keys; /* locked; NULL when nothing is published */
 	struct beacon beacon;
 	bool have_beacon;
+	struct directory *directory; /* with vrf.neighbours: the one that the sets are for */
+	unsigned node;               /* our index in it */
+	struct neighbour_set set[3]; /* of the epochs first, first + 1, first + 2 */
+	uint64_t first_epoch;
+	bool have_sets;
+	uint64_t in_force[2]; /* epochs whose union the pipeline keeps to */
 	struct betanet_epoch waiting[WAITING_MAX];
 	unsigned count, published;
 	char last_fault[ERROR_MAX];
@@ -126,6 +134,7 @@ void audit_free(struct audit *a)
 	if (!a)
 		return;
 	secmem_free(a->keys);
+	directory_free(a->directory);
 	free(a);
 }
 
@@ -143,6 +152,106 @@ static void read_beacon(struct audit *a, struct betanet *b)
 	betanet_beacon_set(b, a->have_beacon ? (const char *)text : NULL, err.msg);
 	free(text);
 }
+
+/* ---- neighbours
+ * ---------------------------------------------------------------------------------- */
+
+/* Proves and publishes the set of one epoch. */
+static int make_set(struct audit *a, uint64_t epoch, struct neighbour_set *set, struct error *err)
+{
+	const struct neighbour_epoch e = {a->directory, epoch, a->c->vrf.neighbour_seconds};
+	uint8_t record[NEIGHBOUR_RECORD_SIZE];
+	struct beacon beacon;
+	int r;
+
+	beacon_choose(&beacon, a->c->vrf.beacon_file[0] != '\0', a->have_beacon ? &a->beacon : NULL,
+		(uint64_t)time(NULL), a->c->vrf.beacon_max_age_s, a->directory->network_id,
+		a->directory->hash);
+	r = neighbour_set_make(
+		&e, a->node, &beacon, &a->keys->vrf, a->keys->identity, record, set, err);
+	if (r == 0)
+		r = publish_write(a->c->vrf.publish_dir, a->c->node.name, PUBLISH_NEIGHBOURS, epoch,
+			record, sizeof(record), err);
+	return r;
+}
+
+/* Of the epoch before, of this one and of the next, which is so published a whole epoch ahead. An
+ * epoch's set never changes while the directory stays. */
+static int make_sets(struct audit *a, uint64_t present, struct error *err)
+{
+	struct neighbour_set set[3];
+	int r = 0;
+
+	for (unsigned i = 0; i < 3 && r == 0; i++) {
+		uint64_t epoch = present - 1 + i;
+
+		if (a->have_sets && epoch >= a->first_epoch && epoch < a->first_epoch + 3)
+			set[i] = a->set[epoch - a->first_epoch];
+		else
+			r = make_set(a, epoch, &set[i], err);
+	}
+	if (r < 0)
+		return r;
+	memcpy(a->set, set, sizeof(set));
+	a->first_epoch = present - 1;
+	a->have_sets = true;
+	return publish_prune(
+		a->c->vrf.publish_dir, a->c->node.name, PUBLISH_NEIGHBOURS, KEEP_SETS, NULL, err);
+}
+
+/* The pipeline keeps to the union of the sets that hold now: two around the boundary of epochs. */
+static int apply_sets(struct audit *a, struct betanet *b, struct error *err)
+{
+	uint64_t epoch[2] = {0}, bits[DIRECTORY_MAX_NODES / 64] = {0};
+	unsigned n = neighbour_epochs((uint64_t)time(NULL), a->c->vrf.neighbour_seconds, epoch);
+	int r = 0;
+
+	if (!a->have_sets || epoch[0] != a->first_epoch + 1)
+		r = make_sets(a, epoch[0], err);
+	else if (memcmp(epoch, a->in_force, sizeof(epoch)) == 0)
+		return 0;
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned w = 0; w < DIRECTORY_MAX_NODES / 64; w++)
+			bits[w] |= a->set[epoch[i] - a->first_epoch].bits[w];
+	memcpy(a->in_force, epoch, sizeof(epoch));
+	r = betanet_neighbours_set(b, a->directory->hash, bits, DIRECTORY_MAX_NODES / 64);
+	return r < 0 ? error_set(err, -r,
+			       "the neighbours' set is of another directory than the relay's")
+		     : 0;
+}
+
+int audit_directory(struct audit *a, struct betanet *b, struct error *err)
+{
+	const struct directory_node *n;
+	struct directory *d;
+	int r;
+
+	if (!a || !a->c->vrf.neighbours)
+		return 0;
+	r = directory_load(
+		a->c->directory.file, a->c->directory.authority, (uint64_t)time(NULL), &d, err);
+	if (r < 0)
+		return r;
+	n = directory_find_name(d, a->c->node.name);
+	if (!n) {
+		directory_free(d);
+		return error_set(err, ENOENT,
+			"node.name = \"%s\": the directory %s has no such node", a->c->node.name,
+			a->c->directory.file);
+	}
+	directory_free(a->directory);
+	a->directory = d;
+	a->node = (unsigned)(n - d->nodes);
+	a->have_sets = false;
+	if (a->c->vrf.beacon_file[0])
+		read_beacon(a, b);
+	return apply_sets(a, b, err);
+}
+
+/* ---- epochs
+ * -------------------------------------------------------------------------------------- */
 
 /* Whether the record of a past epoch is to be published. -1: a beacon that came after the epoch is
  * still awaited. */
@@ -204,6 +313,7 @@ static void publish_waiting(struct audit *a)
 void audit_poll(struct audit *a, struct betanet *b)
 {
 	struct betanet_epoch e;
+	struct error err;
 
 	if (!a)
 		return;
@@ -211,6 +321,8 @@ void audit_poll(struct audit *a, struct betanet *b)
 		read_beacon(a, b);
 	if (!a->keys)
 		return;
+	if (a->directory && apply_sets(a, b, &err) < 0)
+		complain(a, &err);
 	while (betanet_epoch_take(b, &e)) {
 		if (a->count ==
 			WAITING_MAX) { /* the oldest was refused by the disk for all that time */

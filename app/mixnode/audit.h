@@ -8,7 +8,8 @@
 
 /*
  * What a relay with VRF delays shows the world, and takes from it: reads the beacon file, publishes
- * the audit records of past epochs. Control lcore only.
+ * the audit records of past epochs, proves and publishes the set of next hops of each neighbours'
+ * epoch ahead of it and has the pipeline keep to it. Control lcore only.
  */
 struct audit;
 
@@ -18,6 +19,9 @@ struct audit;
  * file.
  */
 int audit_create(const struct config *c, struct audit **out, struct error *err);
+
+/* After a new directory, and before the start: the set of next hops for it. */
+int audit_directory(struct audit *a, struct betanet *b, struct error *err);
 
 /* About once a second. What could not be published is tried again; a message per new fault goes to
  * stderr. */

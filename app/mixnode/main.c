@@ -216,12 +216,12 @@ static void watch_epochs(
 	*seen = s;
 }
 
-static void reload(struct betanet *b, const struct config *c)
+static void reload(struct betanet *b, const struct config *c, struct audit *audit)
 {
 	struct error err;
 
 	reload_signal = 0;
-	if (relay_reload(c, b, &err) < 0)
+	if (relay_reload(c, b, &err) < 0 || audit_directory(audit, b, &err) < 0)
 		fprintf(stderr, "%s: the directory was not replaced: %s\n", c->node.name, err.msg);
 	else
 		fprintf(stderr, "%s: directory %s read again\n", c->node.name, c->directory.file);
@@ -241,7 +241,7 @@ static void control_loop(
 		if (betanet_poll(b) == 0)
 			nanosleep(&nap, NULL);
 		if (reload_signal)
-			reload(b, c);
+			reload(b, c, audit);
 		if (now != last) {
 			watch_latency(b, c, &late);
 			watch_epochs(b, c, &seen);
@@ -287,8 +287,9 @@ static int run(const struct config *c, const struct options *o)
 	struct error err;
 	int r = relay_create(c, &b, &err);
 
-	if (r == 0 &&
-		((r = audit_create(c, &audit, &err)) < 0 || (r = betanet_start(b, err.msg)) < 0)) {
+	if (r == 0 && ((r = audit_create(c, &audit, &err)) < 0 ||
+			      (r = audit_directory(audit, b, &err)) < 0 ||
+			      (r = betanet_start(b, err.msg)) < 0)) {
 		audit_free(audit);
 		betanet_destroy(b);
 	}

@@ -78,6 +78,12 @@ static int check_vrf(const struct checking *k)
 			"that betanet-keytool keygen wrote, or choose vrf = { mode = \"sender\"; "
 			"};",
 			k->name, cfgtext_line(at(k, "keys", NULL)), delay_mode_name(c->vrf.mode));
+	if (c->vrf.neighbours && c->vrf.publish_dir[0] == '\0')
+		return error_set(k->err, EINVAL,
+			"%s:%u: vrf.publish_dir: is missing; vrf.neighbours = true needs it, for "
+			"senders "
+			"route by what is published there",
+			k->name, cfgtext_line(at(k, "vrf", "neighbours")));
 	if (c->vrf.publish_dir[0] && !proves)
 		return cfgtext_refuse(k->err, k->name, at(k, "vrf", "publish_dir"),
 			"allowed only with vrf.mode \"vrf\" or \"sum\"; without proofs there is "

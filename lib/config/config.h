@@ -100,7 +100,11 @@ struct config {
 						 beacon */
 		unsigned beacon_max_age_s;    /* 10..604800, default 3600 */
 		char publish_dir[CONFIG_STR]; /* audit records; "": none are published */
-		unsigned publish_one_in;      /* 1..1000000, default 1: sampled by a later beacon */
+		bool neighbours; /* default false: prove, publish and keep to the set of next hops
+				  */
+		unsigned neighbour_seconds; /* 60..86400, default 3600; the same in the whole
+					       network */
+		unsigned publish_one_in;    /* 1..1000000, default 1: sampled by a later beacon */
 	} vrf;
 	struct {
 		uint64_t max_rate_pps;        /* 1..100000000: token rate of one shaping queue; 0

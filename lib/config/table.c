@@ -125,6 +125,11 @@ const struct key config_keys[] = {
 	{MEMBER(vrf, publish_one_in), .kind = KEY_UINT, .min = 1, .max = 1000000, .preset = "1",
 		.unit = "epochs", .text = "one in so many epochs is published, chosen by a later beacon"},
 
+	{MEMBER(vrf, neighbours), .kind = KEY_BOOL, .preset = "false",
+		.text = "choose the next hops of an epoch by VRF, publish the proof, refuse other hops"},
+	{MEMBER(vrf, neighbour_seconds), .kind = KEY_UINT, .min = 60, .max = 86400, .preset = "3600",
+		.unit = "s", .text = "length of the neighbours' epoch, the same in the whole network"},
+
 	{MEMBER(rate_limiting, max_rate_pps), .kind = KEY_UINT, .flags = KEY_UNSET_0, .min = 1,
 		.max = 100000000, .otherwise = "required with traffic_shaping_enabled", .unit = "packets/s",
 		.text = "token rate of one shaping queue"},

@@ -32,6 +32,7 @@
 	/* route */                                                                                \
 	X(bad_address, "next address or destination starts with neither 4 nor 6")                  \
 	X(unknown_next_hop, "next hop is not in the signed directory")                             \
+	X(not_neighbour, "next hop outside the proved set of the epoch (vrf.neighbours)")          \
 	X(directory_expired, "the signed directory is past its validity")                          \
 	X(not_exit, "final packet at a relay that is not an exit")                                 \
 	X(bad_payload, "final payload without its zero prefix or its end marker")                  \

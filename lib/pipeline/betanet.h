@@ -184,6 +184,14 @@ struct betanet_epoch {
 /* The oldest epoch that ended and was not taken yet. False when there is none. At most 64 wait. */
 bool betanet_epoch_take(struct betanet *b, struct betanet_epoch *e);
 
+/*
+ * The only nodes of the directory (by index, a bit each) that packets are forwarded to; NULL: all.
+ * Bound to the directory of that hash: with another one in force nothing is forwarded until a set
+ * for it is given. -ESTALE when `directory_hash` is not that of the present directory.
+ */
+int betanet_neighbours_set(
+	struct betanet *b, const uint8_t directory_hash[32], const uint64_t *bits, size_t words);
+
 struct betanet_stats {
 	uint64_t rx, rx_bytes;         /* frames received and packets submitted */
 	uint64_t processed;            /* unwrapped, not replayed */

@@ -172,6 +172,24 @@ void control_directory_changed(struct betanet *b)
 	b->snapshot_dirty = true;
 }
 
+int betanet_neighbours_set(
+	struct betanet *b, const uint8_t directory_hash[32], const uint64_t *bits, size_t words)
+{
+	if (!bits) {
+		b->keep_to_neighbours = false;
+	} else {
+		if (!b->directory || memcmp(b->directory->hash, directory_hash, 32) != 0)
+			return -ESTALE;
+		memset(b->neighbour_bits, 0, sizeof(b->neighbour_bits));
+		memcpy(b->neighbour_bits, bits,
+			RTE_MIN(words, RTE_DIM(b->neighbour_bits)) * sizeof(bits[0]));
+		memcpy(b->neighbours_hash, directory_hash, 32);
+		b->keep_to_neighbours = true;
+	}
+	b->snapshot_dirty = true;
+	return 0;
+}
+
 /* ---- frames and requests from workers
  * ------------------------------------------------------------------------- */
 

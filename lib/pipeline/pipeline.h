@@ -46,6 +46,7 @@ enum lcore_state { LCORE_BOOT, LCORE_RUN, LCORE_DRAIN, LCORE_HALT, LCORE_FAIL };
 struct hop {
 	uint16_t port;
 	bool reachable; /* some port has its prefix or a gateway */
+	bool allowed;   /* in the neighbours' set, where there is one */
 	bool resolved;  /* `header` is complete */
 	struct link_template header;
 };
@@ -195,6 +196,9 @@ struct betanet {
 	uint64_t hops_generation;
 	struct neighbour *neighbours;
 	unsigned neighbour_count, neighbour_cap;
+	bool keep_to_neighbours; /* betanet_neighbours_set */
+	uint8_t neighbours_hash[32];
+	uint64_t neighbour_bits[DIRECTORY_MAX_NODES / 64];
 	bool directory_expired;
 	bool snapshot_dirty;
 	uint64_t now_ns, next_second_ns;

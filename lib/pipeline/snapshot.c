@@ -66,6 +66,14 @@ static void fill_hop(struct betanet *b, struct hop *hop, const struct endpoint *
 	hop->resolved = true;
 }
 
+static bool is_allowed(const struct betanet *b, unsigned node)
+{
+	if (!b->keep_to_neighbours)
+		return true;
+	return memcmp(b->neighbours_hash, b->directory->hash, 32) == 0 &&
+	       (b->neighbour_bits[node / 64] >> node % 64 & 1);
+}
+
 static int fill_hops(struct betanet *b, struct snapshot *s)
 {
 	const struct directory *d = b->directory;
@@ -90,6 +98,7 @@ static int fill_hops(struct betanet *b, struct snapshot *s)
 			if (at < 0 || (unsigned)at > total)
 				return -ENOMEM;
 			fill_hop(b, &s->hops[at], &d->nodes[i].address[a]);
+			s->hops[at].allowed = is_allowed(b, i);
 			s->hop_count++;
 		}
 	}

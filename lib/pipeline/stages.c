@@ -208,6 +208,8 @@ static enum drop_reason route_forward(const struct betanet *b, const struct snap
 	hop = rte_hash_lookup(s->hop_index, key);
 	if (hop < 0)
 		return DROP_unknown_next_hop;
+	if (!s->hops[hop].allowed)
+		return DROP_not_neighbour;
 	meta->hop = (uint32_t)hop;
 	meta->hops_generation = s->hops_generation;
 	return b->port_count == 0 || s->hops[hop].reachable ? DROP_NONE : DROP_no_route;
