@@ -49,6 +49,26 @@ static int load_directory(struct client *c, struct error *err)
 		c->settings->directory, key, (uint64_t)time(NULL), &c->directory, err);
 }
 
+static int open_neighbours(struct client *c, struct error *err)
+{
+	const struct settings *s = c->settings;
+	const struct directory *d = c->directory;
+	const struct neighbours_params p = {
+		.directory = d,
+		.folder = s->neighbours,
+		.beacon = s->beacon,
+		.seconds = (uint32_t)s->neighbour_seconds,
+		/* route_draw refuses more hops with a message of its own */
+		.layers = s->hops < d->layers ? (unsigned)s->hops : d->layers,
+	};
+	int r = ecvrf_self_test(err);
+
+	if (r == 0)
+		r = neighbours_create(&p, &c->neighbours, err);
+	c->route.neighbours = c->neighbours;
+	return r;
+}
+
 int client_open(struct client *c, const struct settings *s, struct error *err)
 {
 	int r;
@@ -76,13 +96,14 @@ int client_open(struct client *c, const struct settings *s, struct error *err)
 		.version = (uint16_t)s->version,
 		.payload_size = s->payload_size,
 	};
-	return 0;
+	return s->neighbours ? open_neighbours(c, err) : 0;
 }
 
 void client_close(struct client *c)
 {
 	udp_close(&c->udp);
 	crypto_free(c->crypto);
+	neighbours_free(c->neighbours);
 	directory_free(c->directory);
 }
 
@@ -114,6 +135,20 @@ int client_own_address(struct client *c, struct endpoint *own, struct error *err
 		c->settings->directory, (unsigned)family);
 }
 
+int client_draw_route(struct client *c, struct route_params *p, const struct endpoint *destination,
+	uint8_t entry_family, struct route *route, struct error *err)
+{
+	p->now = (uint64_t)time(NULL);
+	if (c->neighbours) {
+		int r = neighbours_refresh(c->neighbours, p->now, err);
+
+		if (r < 0)
+			return r;
+		neighbours_report(c->neighbours, stderr);
+	}
+	return route_draw(p, destination, entry_family, route, err);
+}
+
 int client_send_packet(struct client *c, const struct endpoint *destination, const uint8_t *message,
 	size_t len, struct route *route, struct error *err)
 {
@@ -123,8 +158,7 @@ int client_send_packet(struct client *c, const struct endpoint *destination, con
 
 	if (!route)
 		route = &own;
-	c->route.now = (uint64_t)time(NULL);
-	r = route_draw(&c->route, destination, c->udp.bound.family, route, err);
+	r = client_draw_route(c, &c->route, destination, c->udp.bound.family, route, err);
 	if (r == 0)
 		r = route_datagram(c->crypto, &c->route, route, message, len, datagram, err);
 	if (r == 0)

@@ -10,7 +10,8 @@
 /* What every command works with. */
 struct client {
 	const struct settings *settings;
-	struct directory *directory; /* NULL: receive without one */
+	struct directory *directory;   /* NULL: receive without one */
+	struct neighbours *neighbours; /* NULL: without --neighbours */
 	struct crypto *crypto;
 	struct udp udp; /* fd -1: not open */
 	struct route_params route;
@@ -35,6 +36,11 @@ int client_open_socket(struct client *c, struct error *err);
 /* The address at which relays reach the open socket: its own, or the kernel's choice toward one of
  * the directory's relays. */
 int client_own_address(struct client *c, struct endpoint *own, struct error *err);
+
+/* route_draw with the present time and, with --neighbours, the present sets; relays that begin to
+ * sit out are named on standard error. `p` is c->route or a copy of it. */
+int client_draw_route(struct client *c, struct route_params *p, const struct endpoint *destination,
+	uint8_t entry_family, struct route *route, struct error *err);
 
 /* Draws a route and sends a packet with `message` to `destination`. *route may be NULL. */
 int client_send_packet(struct client *c, const struct endpoint *destination, const uint8_t *message,

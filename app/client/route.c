@@ -22,8 +22,7 @@ uint64_t route_draw_delay(double mean_ms)
 	return (uint64_t)(-log(u) * mean_ms * 1e6);
 }
 
-/* A node's address of one family; 0 stands for any. */
-static const struct endpoint *address_of(const struct directory_node *n, uint8_t family)
+const struct endpoint *route_address_of(const struct directory_node *n, uint8_t family)
 {
 	for (unsigned i = 0; i < n->addresses; i++)
 		if (family == 0 || n->address[i].family == family)
@@ -31,12 +30,11 @@ static const struct endpoint *address_of(const struct directory_node *n, uint8_t
 	return NULL;
 }
 
-/* The address by which `from` reaches `to`: the first of to's that from can send to. */
-static const struct endpoint *common_address(
+const struct endpoint *route_common_address(
 	const struct directory_node *from, const struct directory_node *to)
 {
 	for (unsigned i = 0; i < to->addresses; i++)
-		if (address_of(from, to->address[i].family))
+		if (route_address_of(from, to->address[i].family))
 			return &to->address[i];
 	return NULL;
 }
@@ -44,13 +42,13 @@ static const struct endpoint *common_address(
 static bool connect_hops(
 	struct route *r, unsigned hops, uint8_t entry_family, const struct endpoint *destination)
 {
-	const struct endpoint *e = address_of(r->node[0], entry_family);
+	const struct endpoint *e = route_address_of(r->node[0], entry_family);
 
-	if (!e || !address_of(r->node[hops - 1], destination->family))
+	if (!e || !route_address_of(r->node[hops - 1], destination->family))
 		return false;
 	r->first = *e;
 	for (unsigned i = 1; i < hops; i++) {
-		e = common_address(r->node[i - 1], r->node[i]);
+		e = route_common_address(r->node[i - 1], r->node[i]);
 		if (!e)
 			return false;
 		address_encode(r->sphinx.hop[i].address, e);
@@ -72,21 +70,13 @@ static int stale(const struct directory *d, uint64_t now, struct error *err)
 		text[0], text[1], text[2]);
 }
 
-int route_draw(const struct route_params *p, const struct endpoint *destination,
+/* Without neighbour sets: any relay of a layer may follow any of the layer before. */
+static int draw_anywhere(const struct route_params *p, const struct endpoint *destination,
 	uint8_t entry_family, struct route *r, struct error *err)
 {
-	const struct directory *d = p->directory;
 	unsigned draws = 0;
 	int rc;
 
-	if (p->now != 0 && (p->now < d->valid_from || p->now >= d->valid_until))
-		return stale(d, p->now, err);
-	if (p->hops < 1 || p->hops > d->layers || p->hops > SPHINX_MAX_HOPS)
-		return error_set(err, EINVAL,
-			"--hops %u: the directory has %u layer%s, so 1 to %u are possible", p->hops,
-			d->layers, d->layers == 1 ? "" : "s",
-			d->layers < SPHINX_MAX_HOPS ? d->layers : (unsigned)SPHINX_MAX_HOPS);
-	memset(r, 0, sizeof(*r));
 	do {
 		if (draws++ == MAX_DRAWS) {
 			char to[ENDPOINT_STRLEN];
@@ -97,10 +87,43 @@ int route_draw(const struct route_params *p, const struct endpoint *destination,
 				p->hops, endpoint_format(to, destination),
 				(unsigned)destination->family);
 		}
-		rc = directory_draw_route(d, p->hops, r->node, err);
+		rc = directory_draw_route(p->directory, p->hops, r->node, err);
 		if (rc < 0)
 			return rc;
 	} while (!connect_hops(r, p->hops, entry_family, destination));
+	return 0;
+}
+
+static int draw_inside(const struct route_params *p, const struct endpoint *destination,
+	uint8_t entry_family, struct route *r, struct error *err)
+{
+	int rc = neighbours_draw_route(
+		p->neighbours, p->hops, entry_family, destination->family, r->node, err);
+
+	if (rc < 0)
+		return rc;
+	return connect_hops(r, p->hops, entry_family, destination)
+		       ? 0
+		       : error_set(err, ENOENT, "the hops of a route share no address family");
+}
+
+int route_draw(const struct route_params *p, const struct endpoint *destination,
+	uint8_t entry_family, struct route *r, struct error *err)
+{
+	const struct directory *d = p->directory;
+	int rc;
+
+	if (p->now != 0 && (p->now < d->valid_from || p->now >= d->valid_until))
+		return stale(d, p->now, err);
+	if (p->hops < 1 || p->hops > d->layers || p->hops > SPHINX_MAX_HOPS)
+		return error_set(err, EINVAL,
+			"--hops %u: the directory has %u layer%s, so 1 to %u are possible", p->hops,
+			d->layers, d->layers == 1 ? "" : "s",
+			d->layers < SPHINX_MAX_HOPS ? d->layers : (unsigned)SPHINX_MAX_HOPS);
+	memset(r, 0, sizeof(*r));
+	rc = (p->neighbours ? draw_inside : draw_anywhere)(p, destination, entry_family, r, err);
+	if (rc < 0)
+		return rc;
 
 	r->sphinx.hops = p->hops;
 	r->sphinx.version = p->version;

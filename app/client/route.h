@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "directory/directory.h"
+#include "neighbours.h"
 #include "sphinx/frame.h"
 #include "sphinx/sphinx.h"
 
@@ -13,6 +14,7 @@
  */
 struct route_params {
 	const struct directory *directory;
+	const struct neighbours *neighbours; /* refreshed; NULL: any relay may follow any other */
 	unsigned hops;        /* 1..SPHINX_MAX_HOPS, at most the directory's layers */
 	double mean_delay_ms; /* of each hop but the last, 0..10000 */
 	uint16_t version;     /* 258, 259 or 260 */
@@ -30,8 +32,9 @@ struct route {
 /*
  * Draws nodes, delays and an identifier for a route whose last hop sends to `destination`. Hops
  * that follow each other, and the last hop and the destination, share an address family; the first
- * hop has an address of `entry_family` (4 or 6; 0: any). 0; -ESTALE (directory expired), -EINVAL,
- * -ENOENT (no such route; `err` says why).
+ * hop has an address of `entry_family` (4 or 6; 0: any). With p->neighbours each hop is in the set
+ * of the hop before (neighbours.h). 0; -ESTALE (directory expired), -EINVAL, -ENOMEM, -ENOENT (no
+ * such route; `err` says why).
  */
 int route_draw(const struct route_params *p, const struct endpoint *destination,
 	uint8_t entry_family, struct route *r, struct error *err);
@@ -56,6 +59,13 @@ static inline size_t route_room(const struct route_params *p)
 int route_reply_block(struct crypto *c, const struct route *r, uint8_t surb[SURB_MAX_SIZE],
 	size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE], size_t *recovery_len,
 	struct error *err);
+
+/* A node's address of one family (0: any); NULL when it has none. */
+const struct endpoint *route_address_of(const struct directory_node *n, uint8_t family);
+
+/* The address by which `from` reaches `to`: the first of to's that from can send to, or NULL. */
+const struct endpoint *route_common_address(
+	const struct directory_node *from, const struct directory_node *to);
 
 /* Exponential with the given mean (inverse CDF of a uniform draw from libsodium), nanoseconds. */
 uint64_t route_draw_delay(double mean_ms);

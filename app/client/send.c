@@ -11,6 +11,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* What opens the reply that comes through one block of version 260. Lives in locked memory. */
 struct recovery {
@@ -25,6 +26,24 @@ struct reply_wait {
 	size_t count;
 	uint64_t strange; /* datagrams that belong to no reply */
 };
+
+/* The relays drop a reply whose block leads outside the sets of the epoch in which it is used. */
+static void note_end_of_blocks(const struct client *c, uint64_t now)
+{
+	char text[32];
+	struct tm tm;
+	time_t end;
+
+	if (!c->neighbours || c->settings->quiet ||
+		(double)neighbours_hold_until(c->neighbours) >= (double)now + c->settings->wait)
+		return;
+	end = (time_t)neighbours_hold_until(c->neighbours);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &tm));
+	fprintf(stderr,
+		"the reply blocks lead back until %s, when the neighbour sets change; --wait %g is "
+		"longer\n",
+		text, c->settings->wait);
+}
 
 static int make_blocks(struct client *c, struct reply_wait *w, struct error *err)
 {
@@ -49,7 +68,7 @@ static int make_blocks(struct client *c, struct reply_wait *w, struct error *err
 		struct route route;
 		size_t len;
 
-		r = route_draw(&params, &own, own.family, &route, err);
+		r = client_draw_route(c, &params, &own, own.family, &route, err);
 		if (r == 0)
 			r = route_reply_block(c->crypto, &route, w->surb[i], &len,
 				w->recovery[i].secret, &w->recovery[i].len, err);
@@ -58,6 +77,7 @@ static int make_blocks(struct client *c, struct reply_wait *w, struct error *err
 		w->block[i] = (struct message_block){
 			.version = params.version, .len = (uint16_t)len, .data = w->surb[i]};
 	}
+	note_end_of_blocks(c, params.now);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "core/version.h"
 #include "message.h"
 #include "sphinx/packet.h"
+#include "vrf/neighbour.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -40,6 +41,15 @@ static const struct option_def defs[] = {
 		"the network's signed directory: listen to its relays alone"},
 	{"authority", S | R | Y | P, TEXT, AT(authority), 0, 0, NULL, "HEX|FILE",
 		"Ed25519 public key that must have signed the directory: 64 hex digits or a file"},
+	{"neighbours", S | P, TEXT, AT(neighbours), 0, 0, NULL, "DIR",
+		"route inside the relays' proved neighbour sets: DIR mirrors what all relays "
+		"publish, "
+		"NAME/EPOCH.neighbours"},
+	{"neighbour-seconds", S | P, WHOLE, AT(neighbour_seconds), NEIGHBOUR_SECONDS_MIN,
+		NEIGHBOUR_SECONDS_MAX, "3600", "N",
+		"the network's length of an epoch of neighbour sets"},
+	{"beacon", S | P, TEXT, AT(beacon), 0, 0, NULL, "FILE",
+		"the beacon that the relays' records are made with, if the network uses one"},
 	{"to", S, ADDRESS, AT(to), 0, 0, NULL, "IP:PORT", "where the last relay delivers"},
 	{"in", S | Y, TEXT, AT(in), 0, 0, "-", "FILE", "what is sent; - is standard input"},
 	{"out", S, TEXT, AT(out), 0, 0, "-", "FILE",
@@ -131,6 +141,16 @@ static void help(FILE *out, int which)
 			commands[which].command == COMMAND_SEND
 				? ", and whoever is between it and the receiver,"
 				: " of a block of version 258 or 259");
+	if (commands[which].command & (COMMAND_SEND | COMMAND_PING))
+		fprintf(out,
+			"\nWith --neighbours each relay of a route is in the set of the relay "
+			"before it, and relays\nwithout a valid record of the present epoch sit "
+			"out; within 60 s of an epoch's bounds the\nneighbouring epoch's record "
+			"serves too.%s\n",
+			commands[which].command == COMMAND_SEND
+				? " Reply blocks lead back until the epoch ends; in layers of\nat "
+				  "most 64 relays the sets stay the same, and the blocks too."
+				: "");
 	fprintf(out, "\nexit status: 0 done, 1 not or not wholly done, 2 wrong use\n");
 }
 
@@ -266,6 +286,8 @@ static int check(const struct settings *s, struct error *err)
 			"the public key that must have signed the directory", err);
 	if (s->authority && !s->directory)
 		return missing("--directory FILE", "--authority is for checking it", err);
+	if (s->beacon && !s->neighbours)
+		return missing("--neighbours DIR", "--beacon is for checking its records", err);
 	if (receive && s->bind.family == 0)
 		return missing("--bind IP:PORT", "the address that senders name with --to", err);
 	if (s->command == COMMAND_SEND && s->to.family == 0)

@@ -22,7 +22,9 @@ enum client_command {
 struct settings {
 	enum client_command command;
 	const char *directory, *authority; /* NULL: not given */
-	uint64_t payload_size;             /* 0: any (receive, reply) */
+	const char *neighbours, *beacon;   /* NULL: not given */
+	uint64_t neighbour_seconds;
+	uint64_t payload_size; /* 0: any (receive, reply) */
 	uint64_t hops;
 	double mean_delay_ms;
 	struct endpoint bind; /* family 0: not given */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "directory/index.h"
 #include "core/bytes.h"
+#include "core/uniform.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -186,17 +187,6 @@ static bool can_finish(struct draw *w, unsigned layer)
 	return ok;
 }
 
-/* Uniform in 0..n-1, n >= 1: draws that would favour the small numbers are drawn again. */
-static uint64_t uniform(uint64_t n)
-{
-	uint64_t excess = -n % n, v; /* 2^64 mod n */
-
-	do
-		randombytes_buf(&v, sizeof(v));
-	while (v < excess);
-	return v % n;
-}
-
 /*
  * Families that this layer must leave to the layers behind it. Only families of layers that have
  * few can be such, and taking a node of no family never hurts.
@@ -236,7 +226,7 @@ static unsigned draw_node(struct draw *w, unsigned layer)
 	find_reserved(w, layer);
 	for (i = 0; i < d->count; i++)
 		sum += may_take(w, layer, i) ? d->nodes[i].weight : 0;
-	at = uniform(sum);
+	at = uniform_below(sum);
 	for (i = 0;; i++) {
 		if (!may_take(w, layer, i))
 			continue;
