@@ -158,7 +158,7 @@ write_config() { # name number
 			vrf_key_file = "$dir/net/$1/vrf.secret";
 			identity_key_file = "$dir/net/$1/identity.secret";
 		};
-		vrf = { epoch_seconds = 2; publish_dir = "$dir/public"; };
+		vrf = { epoch_seconds = 2; publish_dir = "$dir/public"; neighbours = true; };
 		directory = { file = "$dir/net/directory.conf"; authority = "$(cat "$dir/net/authority.pub")"; };
 		ports = ( { device = "net_${driver}0"; ipv4 = "10.77.0.$2/24"; ipv6 = "fd77::$2/64";
 		            rx_descriptors = $descriptors; tx_descriptors = $descriptors; } );
@@ -175,6 +175,7 @@ make_keys() {
 		address+=("${relays[n - 1]}:$n:10.77.0.$n:$port,[fd77::$n]:$port")
 	done
 	"$build/betanet-keytool" network create --out "$dir/net" "${address[@]}" || return
+	mkdir "$dir/public" || return
 	for n in 1 2 3; do
 		write_config "${relays[n - 1]}" $n || return
 	done
@@ -232,6 +233,7 @@ stat_of() { # name /mix/stats|/mix/drops key
 # --- what is shown ---
 
 common=(--directory "" --authority "")
+sets=() # senders route inside the proved sets of next hops
 
 transfer() { # name file send-destination bind-address
 	local receiver log=$dir/receive.log
@@ -240,7 +242,7 @@ transfer() { # name file send-destination bind-address
 	receiver=$!
 	pid[receiver]=$receiver
 	sleep 0.5
-	in_ns sender timeout 60 "$build/betanet-client" send "${common[@]}" --bind "$4" --to "$3" --in "$2" --rate 1000 --quiet || {
+	in_ns sender timeout 60 "$build/betanet-client" send "${common[@]}" "${sets[@]}" --bind "$4" --to "$3" --in "$2" --rate 1000 --quiet || {
 		kill "$receiver" 2>/dev/null
 		return 1
 	}
@@ -281,7 +283,7 @@ counts_agree() {
 }
 
 ping_through() {
-	in_ns sender timeout 30 "$build/betanet-client" ping "${common[@]}" --bind 10.77.0.10:0 --count 5 --interval 0.1 --timeout 5
+	in_ns sender timeout 30 "$build/betanet-client" ping "${common[@]}" "${sets[@]}" --bind 10.77.0.10:0 --count 5 --interval 0.1 --timeout 5
 }
 
 # A question with a reply block of the given version, answered by a receiver that does not learn from where it came.
@@ -291,13 +293,25 @@ reply_through() { # version
 	ip netns exec "$lab-receiver" timeout 30 "$build/betanet-client" receive "${common[@]}" --bind $receiver --out "$dir/question" --save-reply-blocks "$dir/blocks" --timeout 20 --quiet </dev/null &
 	pid[receiver]=$!
 	sleep 0.3
-	ip netns exec "$lab-sender" timeout 30 "$build/betanet-client" send "${common[@]}" --bind 10.77.0.10:0 --to $receiver --in "$dir/small" --reply-blocks 3 --reply-version "$1" --wait 20 --out "$dir/answer" --quiet </dev/null &
+	ip netns exec "$lab-sender" timeout 30 "$build/betanet-client" send "${common[@]}" "${sets[@]}" --bind 10.77.0.10:0 --to $receiver --in "$dir/small" --reply-blocks 3 --reply-version "$1" --wait 20 --out "$dir/answer" --quiet </dev/null &
 	asker=$! pid[asker]=$!
 	wait_gone "${pid[receiver]}" 25 && wait "${pid[receiver]}" && unset "pid[receiver]" || return
 	head -c 2000 "$dir/file" >"$dir/reply"
 	in_ns receiver timeout 30 "$build/betanet-client" reply "${common[@]}" --block "$dir/blocks" --in "$dir/reply" --quiet || return
 	wait_gone $asker 25 && wait $asker && unset "pid[asker]" || return
 	cmp "$dir/small" "$dir/question" && cmp "$dir/reply" "$dir/answer"
+}
+
+# The relays' own delays, as anyone can check them afterwards: every published epoch verifies.
+epochs_verify() {
+	local r n=0
+	for r in "${relays[@]}"; do
+		"$build/betanet-keytool" vrf verify-epoch "${common[@]}" --node "$r" "$dir/public/$r"/*.epoch || return
+		n=$((n + $(find "$dir/public/$r" -name '*.epoch' | wc -l)))
+		"$build/betanet-keytool" vrf verify-neighbours "${common[@]}" --node "$r" "$dir/public/$r"/*.neighbours || return
+	done
+	echo "$n epochs verified"
+	[ "$n" -ge 6 ]
 }
 
 wrong_input() {
@@ -332,6 +346,7 @@ check "network of namespaces, veth pairs and a bridge" make_network || {
 }
 check "keys and signed directory" make_keys
 common=(--directory "$dir/net/directory.conf" --authority "$dir/net/authority.pub")
+sets=(--neighbours "$dir/public")
 started=0
 for r in "${relays[@]}"; do
 	if start_relay "$r" >"$dir/start.log" 2>&1; then
@@ -356,6 +371,7 @@ if [ $started = 3 ]; then
 	for version in 258 259 260; do
 		check "reply through blocks of version $version" reply_through $version
 	done
+	check "published epochs and next hops verify" epochs_verify
 	if [ -s "$dir/sample" ]; then
 		check "wrong input is dropped, each with its counter" wrong_input
 		check "a restarted relay still refuses what it had seen" replay_after_restart

@@ -89,7 +89,7 @@ static enum outcome extend(struct search *s, unsigned hop)
 {
 	unsigned *at = hop ? s->other[hop] : s->first;
 	bool blocked = false;
-	unsigned n = gather(s, hop, at, &blocked);
+	unsigned n = hop < SPHINX_MAX_HOPS ? gather(s, hop, at, &blocked) : 0;
 
 	while (n > 0 && s->steps++ < MAX_STEPS) {
 		unsigned node = take(s, at, &n);
