@@ -51,31 +51,14 @@ static const struct keytool_option verify_options[] = {
 	{.name = NULL},
 };
 
-static void print_time(const char *label, uint64_t t)
-{
-	time_t at = (time_t)t;
-	char text[32] = "?";
-	struct tm tm;
-
-	if (gmtime_r(&at, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("%-12s %s\n", label, text);
-}
-
-static void print_hex(const char *label, const uint8_t key[32])
-{
-	char hex[65];
-
-	hex_encode(hex, key, 32);
-	printf("%-12s %s\n", label, hex);
-}
-
 static void print_directory(const struct directory *d)
 {
-	print_hex("network id", d->network_id);
-	print_time("valid from", d->valid_from);
-	print_time("valid until", d->valid_until);
-	print_hex("hash", d->hash);
+	char from[KEYTOOL_TIME], until[KEYTOOL_TIME];
+
+	keytool_print_hex("network id", d->network_id, 32);
+	printf("%-12s %s\n", "valid from", keytool_time(from, d->valid_from));
+	printf("%-12s %s\n", "valid until", keytool_time(until, d->valid_until));
+	keytool_print_hex("hash", d->hash, 32);
 	printf("%-12s %u in %u layers\n\n", "nodes", d->count, d->layers);
 	printf("%-16s %5s %10s %-12s %-22s %s\n", "name", "layer", "weight", "family", "address",
 		"sphinx key");

@@ -36,14 +36,6 @@ struct inspection {
 	size_t packet_len;
 };
 
-static void print_hex(const char *label, const uint8_t *p, size_t n)
-{
-	char hex[65];
-
-	hex_encode(hex, p, n < 32 ? n : 32);
-	printf("%-12s %s%s\n", label, hex, n > 32 ? "..." : "");
-}
-
 /* Text of hexadecimal digits and white space only becomes bytes, in place. */
 static int undo_hex(struct inspection *t, struct error *err)
 {
@@ -109,9 +101,10 @@ static void print_outside(const struct inspection *t)
 			t->frame[3] < 3 ? rotations[t->frame[3]] : "?");
 	else
 		printf("%-12s none\n", "frame");
-	print_hex("alpha", t->packet, SPHINX_ALPHA_SIZE);
-	print_hex("gamma", t->packet + SPHINX_ALPHA_SIZE, SPHINX_GAMMA_SIZE);
-	print_hex("beta", t->packet + SPHINX_ALPHA_SIZE + SPHINX_GAMMA_SIZE, SPHINX_BETA_SIZE);
+	keytool_print_hex("alpha", t->packet, SPHINX_ALPHA_SIZE);
+	keytool_print_hex("gamma", t->packet + SPHINX_ALPHA_SIZE, SPHINX_GAMMA_SIZE);
+	keytool_print_hex(
+		"beta", t->packet + SPHINX_ALPHA_SIZE + SPHINX_GAMMA_SIZE, SPHINX_BETA_SIZE);
 	printf("%-12s %zu bytes\n", "payload", t->packet_len - SPHINX_HEADER_SIZE);
 }
 
@@ -124,7 +117,7 @@ static enum sphinx_status print_address(const struct inspection *t, const char *
 	enum sphinx_status s = address_decode(address, &e);
 
 	if (s != SPHINX_ok) {
-		print_hex(label, address, SPHINX_ADDRESS_SIZE);
+		keytool_print_hex(label, address, SPHINX_ADDRESS_SIZE);
 		return s;
 	}
 	if (t->directory && node)
@@ -143,8 +136,8 @@ static enum sphinx_status print_forward(const struct inspection *t, const struct
 	enum sphinx_status s = print_address(t, "next hop", h->address, true);
 
 	printf("%-12s %" PRIu64 " ns (%.3f ms)\n", "delay", h->delay_ns, (double)h->delay_ns / 1e6);
-	print_hex("next alpha", t->packet, SPHINX_ALPHA_SIZE);
-	print_hex("next gamma", t->packet + SPHINX_ALPHA_SIZE, SPHINX_GAMMA_SIZE);
+	keytool_print_hex("next alpha", t->packet, SPHINX_ALPHA_SIZE);
+	keytool_print_hex("next gamma", t->packet + SPHINX_ALPHA_SIZE, SPHINX_GAMMA_SIZE);
 	return s;
 }
 
@@ -154,7 +147,7 @@ static enum sphinx_status print_final(const struct inspection *t, const struct s
 	const uint8_t *message;
 	size_t message_len;
 
-	print_hex("identifier", h->identifier, SPHINX_IDENTIFIER_SIZE);
+	keytool_print_hex("identifier", h->identifier, SPHINX_IDENTIFIER_SIZE);
 	if (sphinx_payload_message(t->packet + SPHINX_HEADER_SIZE,
 		    t->packet_len - SPHINX_HEADER_SIZE, &message, &message_len) == SPHINX_ok)
 		printf("%-12s %zu bytes\n", "message", message_len);
@@ -189,7 +182,8 @@ static int unwrap(struct inspection *t, const uint8_t *key, struct crypto *c)
 	}
 	s = sphinx_unwrap_open(c, key, t->packet, t->packet_len, secrets);
 	if (s == SPHINX_ok) {
-		print_hex("replay tag", secrets->expanded + SPHINX_OFF_TAG, SPHINX_TAG_SIZE);
+		keytool_print_hex(
+			"replay tag", secrets->expanded + SPHINX_OFF_TAG, SPHINX_TAG_SIZE);
 		s = sphinx_unwrap_finish(c, t->packet, t->packet_len, secrets, &hop);
 	}
 	secmem_free(secrets);

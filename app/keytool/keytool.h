@@ -6,12 +6,14 @@
 #include "directory/directory.h"
 #include "options.h"
 
-/* betanet-keytool: keys, signed directories, whole test networks, and a look into packets. */
+/* betanet-keytool: keys, signed directories, whole test networks, a look into packets, and the
+ * audit of what relays publish. */
 
 extern const struct keytool_command keytool_keygen, keytool_pubkey, keytool_directory_sign,
-	keytool_directory_verify, keytool_network_create, keytool_packet_inspect;
+	keytool_directory_verify, keytool_network_create, keytool_packet_inspect,
+	keytool_vrf_verify_epoch, keytool_vrf_verify_neighbours, keytool_vrf_delay;
 
-enum { KEYTOOL_PATH = 4096 };
+enum { KEYTOOL_PATH = 4096, KEYTOOL_TIME = 32 };
 
 /* What a directory says of a node, before it has keys. */
 struct keytool_node {
@@ -50,6 +52,11 @@ int keytool_make_node(const char *dir, int flags, struct keytool_public *keys, s
 /* dir/authority.secret and .pub. `seed`: 32 bytes of locked memory of the caller. */
 int keytool_make_authority(
 	const char *dir, int flags, uint8_t *seed, uint8_t pk[32], struct error *err);
+
+/* "label  <hex>", at most 32 bytes of it. */
+void keytool_print_hex(const char *label, const uint8_t *p, size_t n);
+/* "2026-11-23T00:00:00Z" of seconds since 1970; "?" after the year 9999. Returns `out`. */
+const char *keytool_time(char out[KEYTOOL_TIME], uint64_t t);
 
 /* 64 hex digits, or a file that holds them (never a file of a secret). */
 int keytool_read_authority(const char *text, uint8_t pk[32], struct error *err);

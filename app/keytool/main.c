@@ -14,6 +14,9 @@ static const struct keytool_command *const commands[] = {
 	&keytool_directory_verify,
 	&keytool_network_create,
 	&keytool_packet_inspect,
+	&keytool_vrf_verify_epoch,
+	&keytool_vrf_verify_neighbours,
+	&keytool_vrf_delay,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -21,7 +24,7 @@ static void print_commands(FILE *out)
 {
 	fprintf(out, "usage: betanet-keytool COMMAND ...\n\n");
 	for (unsigned i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-18s %s\n", commands[i]->name, commands[i]->text);
+		fprintf(out, "  %-22s %s\n", commands[i]->name, commands[i]->text);
 	fprintf(out,
 		"\nbetanet-keytool COMMAND --help tells more; --version prints the version.\n");
 }

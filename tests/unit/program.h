@@ -22,8 +22,8 @@
 /* Programs that run beside a test, and files in a folder of the test's own. */
 enum { PATIENCE_S = 60 };
 
-static char program[4096];                       /* what is run */
-static char folder[] = "/tmp/client-e2e.XXXXXX"; /* mkdtemp'd by the test's set-up */
+static char program[4096];                         /* what is run */
+static char folder[] = "/tmp/betanet-test.XXXXXX"; /* mkdtemp'd by the test's set-up */
 
 struct child {
 	pid_t pid;
@@ -130,7 +130,7 @@ static void assert_says(const char *file, const char *words)
 	assert_non_null(strstr(text, words));
 }
 
-static void wait_for(const char *file, const char *words)
+static inline void wait_for(const char *file, const char *words)
 {
 	for (int i = 0; i < PATIENCE_S * 100; i++) {
 		char *text = text_of(file);
@@ -142,7 +142,7 @@ static void wait_for(const char *file, const char *words)
 	fail_msg("%s: \"%s\" did not appear", file, words);
 }
 
-static void make_file(const char *name, size_t len)
+static inline void make_file(const char *name, size_t len)
 {
 	uint8_t *data = malloc(len + 1);
 	struct error err = {0};
@@ -153,7 +153,7 @@ static void make_file(const char *name, size_t len)
 	free(data);
 }
 
-static void assert_same(const char *a, const char *b)
+static inline void assert_same(const char *a, const char *b)
 {
 	uint8_t *x = NULL, *y = NULL;
 	size_t n = 0, m = 0;
