@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "audit.h"
-#include "core/file.h"
-#include "core/secmem.h"
-#include "vrf/delay.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -154,79 +151,4 @@ const struct keytool_command keytool_vrf_verify_neighbours = {
 	"node of the next layer that is not in it break the rule of the epoch.",
 	.options = verify_options,
 	.run = verify_neighbours,
-};
-
-/* ---- delay */
-
-static const struct keytool_option delay_options[] = {
-	AUDIT_OPTIONS,
-	{"record", "RECORD", true, "the epoch record of the packet's arrival at the relay"},
-	{"shared-secret", "FILE", true, "the packet's Sphinx shared secret with this relay"},
-	{.name = NULL},
-};
-
-struct delay_secrets {
-	uint8_t shared[DELAY_SHARED_SIZE], key[DELAY_KEY_SIZE], tag[DELAY_TAG_SIZE];
-	struct delay_draw draw;
-};
-
-static void print_delay(const struct epoch_record *r, const struct delay_draw *draw)
-{
-	uint64_t ns = delay_scale(r->mean_ns, draw->exp);
-
-	printf("%-12s %" PRIu64 " ns (%.3f ms), of mean %" PRIu64 " ns\n", "delay", ns,
-		(double)ns / 1e6, r->mean_ns);
-	printf("%-12s %" PRIu64 "\n", "tie", draw->tie);
-}
-
-static int show_delay(const struct audit *a, struct delay_secrets *s, struct error *err)
-{
-	const char *path = keytool_value(a->args, "record");
-	uint8_t beta[ECVRF_OUTPUT_SIZE];
-	struct audit_finding f;
-	struct epoch_record r;
-	int ret = file_read_secret(keytool_value(a->args, "shared-secret"), s->shared, err);
-
-	if (ret == 0)
-		ret = audit_epoch(a, path, &r, &f, beta, err);
-	if (ret < 0)
-		return ret;
-	delay_epoch_key(s->key, beta, r.head.scope.epoch);
-	delay_tag(s->tag, s->shared);
-	delay_draw(s->key, s->tag, &s->draw);
-	audit_print_directory(a);
-	audit_print_head(a, path, "proved", &r.head, &f);
-	print_delay(&r, &s->draw);
-	return 0;
-}
-
-static int delay(const struct keytool_args *args)
-{
-	struct delay_secrets *s = secmem_alloc(sizeof(*s));
-	struct audit a = {0};
-	struct error err;
-	int r;
-
-	r = s ? audit_open(&a, args, &err)
-	      : error_set(&err, ENOMEM, "no locked memory for a secret; raise ulimit -l");
-	if (r == 0)
-		r = show_delay(&a, s, &err);
-	secmem_free(s);
-	audit_close(&a);
-	return r < 0 ? keytool_fail(args, &err) : EXIT_OK;
-}
-
-const struct keytool_command keytool_vrf_delay = {
-	.name = "vrf delay",
-	.text = "Tells the delay that a relay had to give a packet whose secret you know",
-	.more = AUDIT_HELP
-	"The shared secret (32 bytes as 64 digits, mode 0600) is the X25519 result that the\n"
-	"packet's sender and this relay share: each hop of a packet has its own. It is read from\n"
-	"a file only, and it is the packet's: with it anyone can follow the packet through this\n"
-	"relay. The delay is that of mode \"vrf\"; in mode \"sum\" the sender's own comes on top. "
-	"The\n"
-	"record is that of the epoch in which the packet arrived. Among packets that leave in one\n"
-	"tick of the relay's clock the lower tie goes first.",
-	.options = delay_options,
-	.run = delay,
 };

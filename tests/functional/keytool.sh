@@ -288,7 +288,8 @@ it "an unknown command" 2 'there is no command "frobnicate"' frobnicate
 it "half a command" 2 'there is no command "directory"' directory
 it "--help" 0 'directory verify' --help
 it "--version" 0 'betanet-keytool ' --version
-for c in keygen pubkey 'directory sign' 'directory verify' 'network create' 'packet inspect'; do
+for c in keygen pubkey 'directory sign' 'directory verify' 'network create' 'packet inspect' \
+	'vrf verify-epoch' 'vrf verify-neighbours' 'vrf delay'; do
 	# shellcheck disable=SC2086
 	it "$c --help" 0 "usage: betanet-keytool $c" $c --help
 done

@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "audit_lab.h"
-#include "crypto/crypto.h"
-#include "sphinx/sphinx.h"
 
-#include <math.h>
-#include <sys/stat.h>
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-static const struct lab_record plain = {
-	.node = "entry1", .suite = ECVRF_TAI, .source = BEACON_DIRECTORY, .epoch = LAB_EPOCH};
 static const struct lab_record links = {
 	.node = "entry1", .suite = ECVRF_TAI, .source = BEACON_DIRECTORY, .epoch = LAB_NB_EPOCH};
 
 static const char epoch_label[] = "betanet-epoch-record-v1";
 static const char neighbour_label[] = "betanet-neighbour-record-v1";
-
-static void put_epoch(const char *file, const struct lab_record *r)
-{
-	uint8_t data[EPOCH_RECORD_SIZE];
-
-	make_epoch(r, data);
-	put(file, data, sizeof(data));
-}
 
 static void put_neighbours(const char *file, const struct lab_record *r, uint8_t layer)
 {
@@ -464,192 +447,6 @@ static void neighbours_of_another_node_or_directory_are_refused(void **state)
 		"node exit1 is of layer 3, the last one");
 }
 
-/* ---- delay */
-
-/* The shared secret that entry1 finds in a packet of this sender. */
-static void shared_of_a_packet(const char *sender, uint8_t shared[32])
-{
-	static const char *const hops[] = {"entry1", "wide3", "exit1"};
-	struct sphinx_route route = {.hops = 3, .version = SPHINX_V259};
-	struct sphinx_secrets *secrets = secmem_alloc(sizeof(*secrets));
-	uint8_t packet[SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_DEFAULT], secret[32], pk[32];
-	struct sphinx_entropy entropy = {0};
-	struct error err;
-	struct crypto *c;
-
-	assert_int_equal(crypto_init(0, &err), 0);
-	c = crypto_create();
-	assert_non_null(c);
-	assert_non_null(secrets);
-	seed_of(entropy.initial_secret, "the lab's senders", sender);
-	for (unsigned i = 0; i < 3; i++) {
-		const struct directory_node *n = directory_find_name(directory, hops[i]);
-
-		memcpy(route.hop[i].public_key, n->sphinx_key, 32);
-		address_encode(route.hop[i].address, &n->address[0]);
-	}
-	address_encode(route.destination, &directory->nodes[0].address[0]);
-	assert_int_equal(sphinx_build(c, &route, (const uint8_t *)"hello", 5,
-				 SPHINX_PAYLOAD_DEFAULT, &entropy, packet),
-		SPHINX_ok);
-	sphinx_of("entry1", secret, pk);
-	assert_int_equal(sphinx_unwrap_open(c, secret, packet, sizeof(packet), secrets), SPHINX_ok);
-	memcpy(shared, secrets->shared, 32);
-	secmem_free(secrets);
-	crypto_free(c);
-}
-
-/*
- * The delay by the text of the design, with libsodium and libm only: 20 means are cut off by
- * rescaling a draw u of [0, 1) to e^-20 + u (1 - e^-20), and the delay is -mean ln of that.
- */
-static void delay_by_hand(const uint8_t beta[64], const uint8_t shared[32], uint64_t epoch,
-	long double *ns, uint64_t *tie)
-{
-	uint8_t message[11 + 8], key[32], label[16] = "bnmix-dtag-v1", tag[32], r[32];
-	const long double floor_ = expl(-20.0L);
-
-	memcpy(message, "bnmix-delay", 11);
-	for (int i = 0; i < 8; i++)
-		message[11 + i] = (uint8_t)(epoch >> (56 - 8 * i));
-	crypto_generichash(key, 32, message, sizeof(message), beta, 64);
-	crypto_core_hchacha20(tag, label, shared, NULL);
-	crypto_core_hchacha20(r, tag, key, NULL);
-	*ns = (long double)LAB_MEAN *
-	      -logl(floor_ + (long double)load_le64(r) * 0x1p-64L * (1.0L - floor_));
-	*tie = load_le64(r + 8);
-}
-
-static void beta_of(const struct lab_record *r, uint8_t beta[64])
-{
-	uint8_t data[EPOCH_RECORD_SIZE];
-
-	make_epoch(r, data);
-	assert_int_equal(ecvrf_proof_to_hash(r->suite, data + RECORD_HEAD_SIZE, beta), 0);
-}
-
-static void delay_by_library(const uint8_t beta[64], const uint8_t shared[32], uint64_t epoch,
-	uint64_t *ns, uint64_t *tie)
-{
-	uint8_t key[DELAY_KEY_SIZE], tag[DELAY_TAG_SIZE];
-	struct delay_draw draw;
-
-	delay_epoch_key(key, beta, epoch);
-	delay_tag(tag, shared);
-	delay_draw(key, tag, &draw);
-	*ns = delay_scale(LAB_MEAN, draw.exp);
-	*tie = draw.tie;
-}
-
-static struct child ask_delay(const char *record, const char *secret)
-{
-	return start("one", NULL, "vrf delay %s --record %s --shared-secret %s",
-		audit_options("past", "entry1"), path(record), path(secret));
-}
-
-static void a_senders_packet_has_the_delay_of_the_proof(void **state)
-{
-	static const char *const senders[] = {"alice", "bob", "carol", "dave"};
-	struct lab_record r = plain;
-
-	(void)state;
-	for (size_t i = 0; i < 2 * COUNT(senders); i++) {
-		uint64_t ns, tie, tie_by_hand;
-		uint8_t shared[32], beta[64];
-		char line[100];
-		long double by_hand;
-		struct child c;
-
-		r.suite = i % 2 ? ECVRF_ELL2 : ECVRF_TAI;
-		r.epoch = LAB_EPOCH + i / 2;
-		put_epoch("record", &r);
-		shared_of_a_packet(senders[i / 2], shared);
-		put_secret("shared", shared);
-		beta_of(&r, beta);
-		delay_by_library(beta, shared, r.epoch, &ns, &tie);
-		delay_by_hand(beta, shared, r.epoch, &by_hand, &tie_by_hand);
-		assert_true(fabsl((long double)ns + 0.5L - by_hand) < 1.0L);
-		assert_int_equal(tie, tie_by_hand);
-		c = ask_delay("record", "shared");
-		assert_status(&c, 0);
-		snprintf(line, sizeof(line),
-			"\ndelay        %lu ns (%.3f ms), of mean 50000000 ns\n", ns,
-			(double)ns / 1e6);
-		assert_says(c.out, line);
-		snprintf(line, sizeof(line), "\ntie          %lu\n", tie);
-		assert_says(c.out, line);
-	}
-}
-
-static void no_secret_is_ever_printed(void **state)
-{
-	uint8_t shared[32], beta[64], key[32], tag[16];
-	char hex[129];
-	struct child c;
-
-	(void)state;
-	put_epoch("record", &plain);
-	shared_of_a_packet("alice", shared);
-	put_secret("shared", shared);
-	c = ask_delay("record", "shared");
-	assert_status(&c, 0);
-	beta_of(&plain, beta);
-	delay_epoch_key(key, beta, LAB_EPOCH);
-	delay_tag(tag, shared);
-	hex_encode(hex, shared, 32);
-	assert_null(strstr(text_of(c.out), hex));
-	hex_encode(hex, key, 32);
-	assert_null(strstr(text_of(c.out), hex));
-	hex_encode(hex, tag, 16);
-	assert_null(strstr(text_of(c.out), hex));
-}
-
-static void no_delay_is_told_without_a_proof(void **state)
-{
-	struct lab_record r = plain;
-	uint8_t data[EPOCH_RECORD_SIZE], shared[32];
-	struct child c;
-
-	(void)state;
-	shared_of_a_packet("alice", shared);
-	put_secret("shared", shared);
-	make_epoch(&plain, data);
-	data[300] ^= 1;
-	put("altered", data, sizeof(data));
-	c = ask_delay("altered", "shared");
-	assert_status(&c, 1);
-	assert_says(c.err, "the signature is not that of its node");
-	assert_null(strstr(text_of(c.out), "delay"));
-	r.unproved = true;
-	put_epoch("unproved", &r);
-	c = ask_delay("unproved", "shared");
-	assert_status(&c, 1);
-	assert_says(c.err, "could not prove epoch 173586240");
-	assert_null(strstr(text_of(c.out), "delay"));
-}
-
-static void a_shared_secret_is_kept_like_one(void **state)
-{
-	uint8_t shared[32] = "anything";
-	struct child c;
-
-	(void)state;
-	put_epoch("record", &plain);
-	put_secret("open", shared);
-	assert_int_equal(chmod(path("open"), 0644), 0);
-	c = ask_delay("record", "open");
-	assert_status(&c, 1);
-	assert_says(c.err, "chmod 600");
-	c = ask_delay("record", "none");
-	assert_status(&c, 1);
-	assert_says(c.err, "/none: cannot be opened");
-	put("few", "00\n", 3);
-	assert_int_equal(chmod(path("few"), 0600), 0);
-	c = ask_delay("record", "few");
-	assert_status(&c, 1);
-	assert_says(c.err, "not a secret of 64");
-}
-
 /* ---- usage */
 
 static void wrong_usage_is_explained(void **state)
@@ -667,7 +464,15 @@ static void wrong_usage_is_explained(void **state)
 			"RECORD... is missing"},
 		{"vrf delay --directory d --authority a --node n", "--record RECORD is missing"},
 		{"vrf delay --directory d --authority a --node n --record r",
-			"--shared-secret FILE is missing"},
+			"one of --shared-secret FILE and --initial-secret FILE"},
+		{"vrf delay --directory d --authority a --node n --record r --shared-secret s "
+		 "--initial-secret i",
+			"one of --shared-secret FILE and --initial-secret FILE"},
+		{"vrf delay --directory d --authority a --node n --record r --initial-secret i",
+			"--initial-secret and --route go together"},
+		{"vrf delay --directory d --authority a --node n --record r --shared-secret s "
+		 "--route n",
+			"--initial-secret and --route go together"},
 		{"vrf delay --directory d --authority a --node n --record r --shared-secret s x",
 			"\"x\" is one word too many"},
 		{"vrf delay --secret 00", "there is no option --secret"},
@@ -743,10 +548,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_neighbour_record_is_shown_like_an_epochs),
 		cmocka_unit_test(a_signed_lie_about_neighbours_is_refused_with_its_reason),
 		cmocka_unit_test(neighbours_of_another_node_or_directory_are_refused),
-		cmocka_unit_test(a_senders_packet_has_the_delay_of_the_proof),
-		cmocka_unit_test(no_secret_is_ever_printed),
-		cmocka_unit_test(no_delay_is_told_without_a_proof),
-		cmocka_unit_test(a_shared_secret_is_kept_like_one),
 		cmocka_unit_test(wrong_usage_is_explained),
 		cmocka_unit_test(what_cannot_be_read_is_named),
 		cmocka_unit_test(help_tells_what_an_auditor_must_know),
