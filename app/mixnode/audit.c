@@ -175,9 +175,9 @@ static int make_set(struct audit *a, uint64_t epoch, struct neighbour_set *set, 
 	return r;
 }
 
-/* Of the epoch before, of this one and of the next, which is so published a whole epoch ahead. An
- * epoch's set never changes while the directory stays. */
-static int make_sets(struct audit *a, uint64_t present, struct error *err)
+/* Of this epoch and of the next, which is so published a whole epoch ahead; of the epoch before as
+ * long as it still holds. An epoch's set never changes while the directory stays. */
+static int make_sets(struct audit *a, uint64_t present, bool previous, struct error *err)
 {
 	struct neighbour_set set[3];
 	int r = 0;
@@ -187,6 +187,8 @@ static int make_sets(struct audit *a, uint64_t present, struct error *err)
 
 		if (a->have_sets && epoch >= a->first_epoch && epoch < a->first_epoch + 3)
 			set[i] = a->set[epoch - a->first_epoch];
+		else if (i == 0 && !previous)
+			memset(&set[i], 0, sizeof(set[i]));
 		else
 			r = make_set(a, epoch, &set[i], err);
 	}
@@ -207,7 +209,7 @@ static int apply_sets(struct audit *a, struct betanet *b, struct error *err)
 	int r = 0;
 
 	if (!a->have_sets || epoch[0] != a->first_epoch + 1)
-		r = make_sets(a, epoch[0], err);
+		r = make_sets(a, epoch[0], n > 1 && epoch[1] < epoch[0], err);
 	else if (memcmp(epoch, a->in_force, sizeof(epoch)) == 0)
 		return 0;
 	if (r < 0)
