@@ -52,7 +52,7 @@ static struct child listening(const char *at, const char *options)
 
 /* ---- another network for a while ---- */
 
-static int other_network(const char *ip, size_t payload, struct softmix **before)
+static inline int other_network(const char *ip, size_t payload, struct softmix **before)
 {
 	struct error err = {0};
 	struct softmix *m = softmix_start(ip, payload, &err);
@@ -67,7 +67,7 @@ static int other_network(const char *ip, size_t payload, struct softmix **before
 	return 1;
 }
 
-static void restore_network(struct softmix *before)
+static inline void restore_network(struct softmix *before)
 {
 	softmix_stop(mix);
 	mix = before;

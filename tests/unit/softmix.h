@@ -40,6 +40,8 @@ struct softmix_relay {
 	struct endpoint at;
 	int fd;
 	uint8_t secret[32], public[32];
+	uint8_t identity[64], vrf_seed[32]; /* for records; no part of the forwarding */
+	atomic_uint taken;
 	struct crypto *crypto;
 	struct softmix_parked parked[SOFTMIX_PARK];
 	unsigned count;
@@ -133,6 +135,7 @@ static void softmix_take(struct softmix_relay *r, uint8_t *in, size_t len)
 		atomic_fetch_add(&m->refused, 1);
 		return;
 	}
+	atomic_fetch_add(&r->taken, 1);
 	if (hop.flag == SPHINX_FLAG_FINAL) {
 		softmix_deliver(r, &hop, &to, packet + SPHINX_HEADER_SIZE);
 		return;
@@ -185,16 +188,16 @@ static void *softmix_run(void *arg)
 	return NULL;
 }
 
-static void softmix_node_text(FILE *f, const struct softmix *m, unsigned i)
+static void softmix_node_text(FILE *f, struct softmix *m, unsigned i)
 {
-	uint8_t seed[32], pk[2][32], sk[64];
+	uint8_t pk[2][32], sk[64];
 	char hex[3][65], at[ENDPOINT_STRLEN];
 
-	for (int k = 0; k < 2; k++) {
-		randombytes_buf(seed, sizeof(seed));
-		crypto_sign_seed_keypair(pk[k], sk, seed);
-		hex_encode(hex[k], pk[k], 32);
-	}
+	crypto_sign_keypair(pk[0], m->relay[i].identity);
+	randombytes_buf(m->relay[i].vrf_seed, 32);
+	crypto_sign_seed_keypair(pk[1], sk, m->relay[i].vrf_seed); /* the VRF's key is the same */
+	hex_encode(hex[0], pk[0], 32);
+	hex_encode(hex[1], pk[1], 32);
 	hex_encode(hex[2], m->relay[i].public, 32);
 	fprintf(f,
 		"%s{ name = \"mix%u\"; layer = %u; weight = 100; address = \"%s\";\n"
