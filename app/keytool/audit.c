@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "audit.h"
+#include "vrf/neighbour_set.h"
 #include "core/file.h"
 
 #include <errno.h>
@@ -256,17 +257,12 @@ int audit_epoch(const struct audit *a, const char *path, struct epoch_record *r,
 int audit_neighbours(const struct audit *a, const char *path, struct neighbour_record *r,
 	struct audit_finding *f, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err)
 {
-	uint8_t layer = (uint8_t)(a->node->layer + 1);
+	uint8_t layer = (uint8_t)neighbour_next_layer(a->directory, a->node->layer);
 	struct record_expect x;
 	uint8_t *data;
 	size_t len;
 	int ret;
 
-	if (layer > a->directory->layers)
-		return error_set(err, EINVAL,
-			"%s: node %s is of layer %u, the last one: it sends to no relay and has no "
-			"neighbours",
-			path, a->node->name, a->node->layer);
 	ret = file_read(path, RECORD_MAX_SIZE, &data, &len, err);
 	if (ret < 0)
 		return ret;

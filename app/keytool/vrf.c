@@ -78,14 +78,16 @@ static void add_candidate(struct next_layer *l, const struct directory_node *n)
 	l->node[l->count++] = n;
 }
 
-static int collect(struct next_layer *l, const struct directory *d, unsigned layer)
+/* As in neighbour_set.h: all nodes of the layer but the node itself. */
+static int collect(struct next_layer *l, const struct directory *d,
+	const struct directory_node *node, unsigned layer)
 {
 	*l = (struct next_layer){.candidate = calloc(d->count, sizeof(*l->candidate)),
 		.node = calloc(d->count, sizeof(*l->node))};
 	if (!l->candidate || !l->node)
 		return -ENOMEM;
 	for (unsigned i = 0; i < d->count; i++)
-		if (d->nodes[i].layer == layer)
+		if (d->nodes[i].layer == layer && &d->nodes[i] != node)
 			add_candidate(l, &d->nodes[i]);
 	return 0;
 }
@@ -105,7 +107,7 @@ static int show_selection(const struct audit *a, const char *path, const struct 
 {
 	unsigned chosen[NEIGHBOUR_MAX], count;
 	struct next_layer l;
-	int ret = collect(&l, a->directory, r->layer);
+	int ret = collect(&l, a->directory, a->node, r->layer);
 
 	if (ret < 0)
 		error_set(err, ENOMEM, "%s: not enough memory for the selection", path);

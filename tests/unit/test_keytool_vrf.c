@@ -444,7 +444,7 @@ static void neighbours_of_another_node_or_directory_are_refused(void **state)
 	expect("verify-neighbours", audit_options("rekeyed", "entry2"), "links2", 1,
 		"made for another directory");
 	expect("verify-neighbours", audit_options("past", "exit1"), "links", 1,
-		"node exit1 is of layer 3, the last one");
+		"another node than expected");
 }
 
 /* ---- usage */
