@@ -106,6 +106,7 @@ static void make_relay(void)
 	for (unsigned i = 0; i < 3; i++)
 		frames_must(cidr_parse(&allow[i], nets[i]) == 0, "prefix");
 	b->port_count = PORTS;
+	b->delay_mode = DELAY_SENDER;
 	for (unsigned i = 0; i < PORTS; i++) {
 		const struct link_host *h = &frames_host[i];
 		struct betanet_port *c = &b->ports[i].cfg;
@@ -324,12 +325,13 @@ static void run_stages(struct burst *b, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		b->m[i] = to_mbuf(&frames[i], i);
 		b->reason[i] = DROP_NONE;
-		packet_meta(b->m[i])->arrival = now;
 	}
 	stage_parse(&relay.w, b);
+	b->arrival = now;
 	if (b->n) {
 		stage_open(&relay.w, b);
 		stage_replay(&relay.w, b);
+		stage_draw(&relay.w, b);
 		stage_finish(&relay.w, b);
 		stage_route(&relay.w, b, relay.s);
 		stage_delay(&relay.w, b);
@@ -343,7 +345,7 @@ static uint64_t held(const struct sphinx_hop *hop)
 {
 	if (hop->flag == SPHINX_FLAG_FINAL)
 		return 0;
-	return RTE_MIN(RTE_MAX(hop->delay_ns, (uint64_t)DELAY_MIN_NS), DELAY_MAX_NS);
+	return RTE_MIN(RTE_MAX(hop->delay_ns, DELAY_SENDER_MIN_NS), DELAY_SENDER_MAX_NS);
 }
 
 /* Everything that is in the wheel. */
