@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "link/link.h"
-#include "core/bytes.h"
+#include "link/wire.h"
 
 #include <netinet/in.h>
-#include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
-
-static void ether_write(uint8_t *p, const uint8_t *dst, const uint8_t *src, uint16_t type)
-{
-	memcpy(p, dst, LINK_MAC_SIZE);
-	memcpy(p + 6, src, LINK_MAC_SIZE);
-	store_be16(p + 12, type);
-}
 
 void link_template_make(struct link_template *t, const uint8_t src_mac[LINK_MAC_SIZE],
 	const uint8_t dst_mac[LINK_MAC_SIZE], const struct endpoint *src,

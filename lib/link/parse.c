@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "link/link.h"
-#include "core/bytes.h"
+#include "link/wire.h"
 
 #include <netinet/in.h>
-#include <rte_ether.h>
 #include <rte_icmp.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
-
-enum {
-	ETHER_HEADER = RTE_ETHER_HDR_LEN,
-	IPV4_HEADER = 20,
-	IPV6_HEADER = 40,
-	UDP_HEADER = 8,
-	ICMP6_ECHO_REQUEST = 128,
-	ICMP6_SOLICIT = 135,
-	ICMP6_ADVERT = 136,
-};
 
 static enum drop_reason parse_udp(const struct link_host *h, const uint8_t *frame, size_t offset,
 	size_t l4_len, bool checksum_required, struct link_view *v)

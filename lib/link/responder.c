@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "link/link.h"
-#include "core/bytes.h"
+#include "link/wire.h"
 
 #include <netinet/in.h>
 #include <rte_arp.h>
-#include <rte_ether.h>
 #include <rte_icmp.h>
 #include <rte_ip.h>
 
 enum {
-	ETH = RTE_ETHER_HDR_LEN,
+	ETH = ETHER_HEADER,
 	ARP_FRAME = RTE_ETHER_HDR_LEN + 28,
 	ND_SIZE = 24,       /* solicitation or advertisement without options */
 	ND_OPTION = 8,      /* link-layer address */
 	ND_HOP_LIMIT = 255, /* RFC 4861, 7.1: proof that it comes from this link */
 	ND_FRAME = RTE_ETHER_HDR_LEN + 40 + ND_SIZE + ND_OPTION,
-	ICMP6_ECHO_REQUEST = 128,
-	ICMP6_ECHO_REPLY = 129,
-	ICMP6_SOLICIT = 135,
-	ICMP6_ADVERT = 136,
 	ND_OPT_SOURCE = 1,
 	ND_OPT_TARGET = 2,
 };
@@ -26,13 +20,6 @@ enum {
 #define NA_OVERRIDE 0x20000000u
 
 static const uint8_t unspecified[16];
-
-static void ether_write(uint8_t *p, const uint8_t *dst, const uint8_t *src, uint16_t type)
-{
-	memcpy(p, dst, LINK_MAC_SIZE);
-	memcpy(p + 6, src, LINK_MAC_SIZE);
-	store_be16(p + 12, type);
-}
 
 static void learn(struct link_learned *l, uint8_t family, const uint8_t *ip, const uint8_t *mac)
 {

@@ -37,6 +37,20 @@ static const char *state_name(int state)
 	return names[state];
 }
 
+struct row {
+	const char *name;
+	uint64_t value;
+};
+
+static int add_rows(struct rte_tel_data *d, const struct row *rows, unsigned n)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
+	return r;
+}
+
 /* rte_tel has no floating point: times are whole ns, ratios have their unit in the name. */
 static int show_info(const struct betanet *b, const char *params, struct rte_tel_data *d)
 {
@@ -63,10 +77,7 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 
 	(void)params;
 	betanet_stats_get(b, &s);
-	const struct {
-		const char *name;
-		uint64_t value;
-	} rows[] = {
+	const struct row rows[] = {
 		{"rx", s.rx},
 		{"rx_bytes", s.rx_bytes},
 		{"processed", s.processed},
@@ -89,9 +100,7 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 		{"replay_tags", s.replay_tags},
 		{"replay_capacity", s.replay_capacity},
 	};
-	for (unsigned i = 0; i < RTE_DIM(rows); i++)
-		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
-	return 0;
+	return add_rows(d, rows, RTE_DIM(rows));
 }
 
 /* No key, proof or beta: only whether they are there. */
@@ -102,10 +111,7 @@ static int show_epoch(const struct betanet *b, const char *params, struct rte_te
 
 	(void)params;
 	betanet_stats_get(b, &s);
-	const struct {
-		const char *name;
-		uint64_t value;
-	} rows[] = {
+	const struct row rows[] = {
 		{"epoch", s.epoch},
 		{"epoch_seconds", b->cfg.epoch_seconds},
 		{"mean_delay_ns", b->vrf_mean_ns},
@@ -117,9 +123,7 @@ static int show_epoch(const struct betanet *b, const char *params, struct rte_te
 
 	rte_tel_data_add_dict_string(d, "delay_mode", delay_mode_name(b->delay_mode));
 	rte_tel_data_add_dict_string(d, "beacon", beacons[s.beacon_source]);
-	for (unsigned i = 0; i < RTE_DIM(rows); i++)
-		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
-	return 0;
+	return add_rows(d, rows, RTE_DIM(rows));
 }
 
 static int show_drops(const struct betanet *b, const char *params, struct rte_tel_data *d)
@@ -183,10 +187,7 @@ static int show_lcore(const struct betanet *b, const char *params, struct rte_te
 		return -EINVAL;
 	w = &b->workers[id];
 	s = &w->stats;
-	const struct {
-		const char *name;
-		uint64_t value;
-	} rows[] = {
+	const struct row rows[] = {
 		{"worker", id},
 		{"lcore", w->lcore},
 		{"rx", s->rx},
@@ -203,9 +204,7 @@ static int show_lcore(const struct betanet *b, const char *params, struct rte_te
 		{"longest_loop_cycles", s->longest_loop},
 	};
 	rte_tel_data_add_dict_string(d, "state", state_name(atomic_load(&w->state)));
-	for (unsigned i = 0; i < RTE_DIM(rows); i++)
-		compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
-	if (add_stages(s, d) < 0)
+	if (add_rows(d, rows, RTE_DIM(rows)) < 0 || add_stages(s, d) < 0)
 		return -ENOMEM;
 	return add_lateness(s, d);
 }

@@ -690,6 +690,45 @@ static void next_hops_and_destinations_outside_the_rules_are_dropped(void **stat
 	}
 }
 
+static void next_hops_outside_the_neighbours_set_are_dropped(void **state)
+{
+	static uint8_t f[FRAME_MAX];
+	uint64_t none = 0, middle = 1 << 1; /* bits are indices of the directory's nodes */
+	struct betanet_stats before, s;
+	struct directory *d;
+	struct error err;
+	uint8_t hash[32];
+
+	(void)state;
+	answer_arp(1, next_ip, peer_mac[1]);
+	assert_int_equal(
+		directory_load(lab.directory, lab.authority, (uint64_t)time(NULL), &d, &err), 0);
+	memcpy(hash, d->hash, sizeof(hash));
+	directory_free(d);
+	assert_int_equal(betanet_neighbours_set(lab.b, hash, &none, 1), 0);
+	betanet_poll(lab.b);
+	expect_drop(f, fresh_frame(f), DROP_not_neighbour);
+	assert_int_equal(betanet_neighbours_set(lab.b, hash, &middle, 1), 0);
+	betanet_poll(lab.b);
+	betanet_stats_get(lab.b, &before);
+	wire_send_len(0, f, fresh_frame(f));
+	mix_settle(lab.b, before.rx + 1, &s);
+	assert_int_equal(s.forwarded, before.forwarded + 1);
+	/* a set is bound to its directory: a new one forwards nothing until its own set comes */
+	write_directory(1800);
+	assert_int_equal(betanet_directory_set(lab.b, lab.directory, lab.authority,
+				 (uint64_t)time(NULL), err.msg),
+		0);
+	assert_int_equal(betanet_neighbours_set(lab.b, hash, &middle, 1), -ESTALE);
+	expect_drop(f, fresh_frame(f), DROP_not_neighbour);
+	assert_int_equal(betanet_neighbours_set(lab.b, NULL, NULL, 0), 0);
+	betanet_poll(lab.b);
+	betanet_stats_get(lab.b, &before);
+	wire_send_len(0, f, fresh_frame(f));
+	mix_settle(lab.b, before.rx + 1, &s);
+	assert_int_equal(s.forwarded, before.forwarded + 1);
+}
+
 /* tests/vectors/sphinx/single.json through a relay with the vector's key. */
 static void the_vectors_of_bad_packets_have_their_counters(void **state)
 {
@@ -857,6 +896,7 @@ int main(void)
 		ON_WIRES(ethernet_padding_behind_the_datagram_is_ignored),
 		ON_WIRES(bad_mac_small_order_and_replays_have_their_counters),
 		ON_WIRES(next_hops_and_destinations_outside_the_rules_are_dropped),
+		ON_WIRES(next_hops_outside_the_neighbours_set_are_dropped),
 		ON_WIRES(the_vectors_of_bad_packets_have_their_counters),
 		ON_WIRES(an_altered_directory_leaves_the_old_one_in_force),
 		ON_WIRES(a_parked_packet_finds_its_hop_in_a_new_directory),

@@ -48,12 +48,12 @@ static uint64_t present_epoch(void)
 	return (uint64_t)time(NULL) / lab.epoch_seconds;
 }
 
-/* What an auditor does: the epoch's key from the VRF and the rule of the beacon. */
-static void epoch_key(uint64_t epoch, uint8_t key[DELAY_KEY_SIZE])
+/* What an auditor does: the epoch's VRF output by the rule of the beacon. */
+static void epoch_beta(uint64_t epoch, uint8_t beta[ECVRF_OUTPUT_SIZE])
 {
 	static const uint8_t no_directory[32];
 	struct vrf_scope s = {.epoch = epoch};
-	uint8_t alpha[VRF_ALPHA_DELAY_SIZE], pi[ECVRF_PROOF_SIZE], beta[ECVRF_OUTPUT_SIZE];
+	uint8_t alpha[VRF_ALPHA_DELAY_SIZE], pi[ECVRF_PROOF_SIZE];
 	struct ecvrf_key vrf;
 	struct beacon beacon;
 
@@ -65,9 +65,16 @@ static void epoch_key(uint64_t epoch, uint8_t key[DELAY_KEY_SIZE])
 	vrf_alpha_delay(alpha, &s);
 	assert_int_equal(ecvrf_prove(ECVRF_TAI, &vrf, alpha, sizeof(alpha), pi), 0);
 	assert_int_equal(ecvrf_proof_to_hash(ECVRF_TAI, pi, beta), 0);
+	sodium_memzero(&vrf, sizeof(vrf));
+}
+
+static void epoch_key(uint64_t epoch, uint8_t key[DELAY_KEY_SIZE])
+{
+	uint8_t beta[ECVRF_OUTPUT_SIZE];
+
+	epoch_beta(epoch, beta);
 	delay_epoch_key(key, beta, epoch);
 	sodium_memzero(beta, sizeof(beta));
-	sodium_memzero(&vrf, sizeof(vrf));
 }
 
 static void make_packet(unsigned i, unsigned hops, uint64_t sender_ns, uint8_t out[MIX_PACKET])
@@ -76,19 +83,26 @@ static void make_packet(unsigned i, unsigned hops, uint64_t sender_ns, uint8_t o
 		&lab.keys, hops, next_hop, destination, sender_ns, SPHINX_V259, &i, sizeof(i), out);
 }
 
-static uint64_t expected_ns(const uint8_t packet[MIX_PACKET], uint64_t epoch)
+static uint64_t delay_under(const uint8_t packet[MIX_PACKET], const uint8_t key[DELAY_KEY_SIZE])
 {
 	struct sphinx_secrets secrets;
-	uint8_t key[DELAY_KEY_SIZE], tag[DELAY_TAG_SIZE];
+	uint8_t tag[DELAY_TAG_SIZE];
 	struct delay_draw draw;
 
 	assert_int_equal(
 		sphinx_unwrap_open(mix_crypto, lab.keys.secret[0], packet, MIX_PACKET, &secrets),
 		SPHINX_ok);
-	epoch_key(epoch, key);
 	delay_tag(tag, secrets.shared);
 	delay_draw(key, tag, &draw);
 	return delay_scale((uint64_t)(lab.mean_ms * 1e6), draw.exp);
+}
+
+static uint64_t expected_ns(const uint8_t packet[MIX_PACKET], uint64_t epoch)
+{
+	uint8_t key[DELAY_KEY_SIZE];
+
+	epoch_key(epoch, key);
+	return delay_under(packet, key);
 }
 
 /* Takes one packet out, polling; false after `ms`. */
@@ -186,6 +200,7 @@ static bool measure_from_outside(void)
 	const uint8_t *p[N];
 	struct betanet *b = start(BETANET_DELAY_VRF, 60, MEAN_MS);
 	double hz = (double)rte_get_tsc_hz(), worst = 0, rho = 0;
+	uint8_t key[2][DELAY_KEY_SIZE];
 	unsigned have = 0;
 	uint64_t began;
 
@@ -195,6 +210,8 @@ static bool measure_from_outside(void)
 		out[i].data = data[i];
 		out[i].capacity = MIX_PACKET;
 	}
+	epoch_key(present_epoch(), key[0]);
+	epoch_key(present_epoch() + 1, key[1]);
 	began = rte_rdtsc();
 	assert_int_equal(betanet_submit(b, p, N), N);
 	while (have < N && (double)(rte_rdtsc() - began) / hz < 30) {
@@ -213,6 +230,9 @@ static bool measure_from_outside(void)
 		double difference;
 
 		memcpy(&sent, out[i].data, sizeof(sent));
+		/* a thousand at once: each has the delay that it would have had alone */
+		assert_true(out[i].delay_ns == delay_under(packet[sent], key[0]) ||
+			    out[i].delay_ns == delay_under(packet[sent], key[1]));
 		difference = (double)sent - i;
 		rho += difference * difference;
 	}
@@ -329,21 +349,26 @@ static unsigned memory_holds(const uint64_t masked[2])
 	return found;
 }
 
-static void __attribute__((noinline)) masked_key(uint64_t epoch, uint64_t masked[2])
+static void __attribute__((noinline))
+masked_secrets(uint64_t epoch, uint64_t masked_key[2], uint64_t masked_beta[2])
 {
-	uint8_t key[DELAY_KEY_SIZE];
+	uint8_t key[DELAY_KEY_SIZE], beta[ECVRF_OUTPUT_SIZE];
 
 	epoch_key(epoch, key);
-	for (unsigned i = 0; i < 2; i++)
-		masked[i] = load_le64(key + 8 * i) ^ MASK;
+	epoch_beta(epoch, beta);
+	for (unsigned i = 0; i < 2; i++) {
+		masked_key[i] = load_le64(key + 8 * i) ^ MASK;
+		masked_beta[i] = load_le64(beta + 8 * i) ^ MASK;
+	}
 	sodium_memzero(key, sizeof(key));
+	sodium_memzero(beta, sizeof(beta));
 	sodium_stackzero(65536);
 }
 
 static void an_epochs_key_is_gone_when_the_epoch_is_over(void **state)
 {
 	struct betanet *b;
-	uint64_t masked[2], epoch;
+	uint64_t masked[2], beta[2], epoch;
 
 	(void)state;
 #if defined(__SANITIZE_ADDRESS__)
@@ -357,13 +382,14 @@ static void an_epochs_key_is_gone_when_the_epoch_is_over(void **state)
 		betanet_poll(b);
 		rte_delay_us_sleep(1000);
 	}
-	masked_key(epoch, masked);
+	masked_secrets(epoch, masked, beta);
 	assert_true(memory_holds(masked) >= 1);
 	while (present_epoch() <= epoch + 1) {
 		betanet_poll(b);
 		rte_delay_us_sleep(1000);
 	}
 	assert_int_equal(memory_holds(masked), 0);
+	assert_int_equal(memory_holds(beta), 0);
 	mix_stop(b);
 }
 
