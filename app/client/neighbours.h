@@ -19,6 +19,9 @@
  * missing. The folder should be a mirror of all records: to fetch those of one's own routes alone
  * would tell the server the routes.
  *
+ * The beacon file holds the beacon that the relays had when they made the present epoch's records;
+ * it is read again with the records, and its age is not judged here.
+ *
  * What leads through a set of an epoch is forwarded until the epoch ends, and for the tolerance
  * after it. A reply block is no exception: used later, its packet is dropped unless the sets of the
  * new epoch hold its hops as well, which they do in layers of at most NEIGHBOUR_ALL relays.

@@ -96,7 +96,8 @@ static enum outcome extend(struct search *s, unsigned hop)
 		enum outcome r;
 
 		s->hop[hop] = node;
-		r = hop + 1 == s->hops ? FOUND : extend(s, hop + 1);
+		/* hops is in range: the second bound is for gcc, which cannot see it */
+		r = hop + 1 == s->hops || hop + 1 == SPHINX_MAX_HOPS ? FOUND : extend(s, hop + 1);
 		if (r == FOUND)
 			return FOUND;
 		if (r == DEAD)

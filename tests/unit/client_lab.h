@@ -57,11 +57,11 @@ static inline int other_network(const char *ip, size_t payload, struct softmix *
 	struct error err = {0};
 	struct softmix *m = softmix_start(ip, payload, &err);
 
+	*before = mix;
 	if (!m && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT))
 		return 0;
 	if (!m)
 		fail_msg("%s", err.msg);
-	*before = mix;
 	mix = m;
 	hex_encode(authority, mix->authority, 32);
 	return 1;

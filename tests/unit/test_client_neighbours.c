@@ -557,17 +557,17 @@ static const char *by_table(unsigned node, char *room)
 {
 	static const char *const at[] = {"\"10.0.0.1:1\"", "\"10.0.1.1:1\"",
 		"\"[2001:db8:1::1]:1\"", "\"10.0.3.1:1\", \"[2001:db8:3::1]:1\"", "\"10.0.4.1:1\"",
-		"\"[2001:db8:5::1]:1\""};
+		"\"[2001:db8:5::1]:1\"", "\"10.0.6.1:1\""};
 
 	(void)room;
 	return at[node];
 }
 
-/* Two entries on IPv4; in layer 2 one on IPv6, one on both, one on IPv4; the exit on IPv6. */
+/* Two entries on IPv4; in layer 2 one on IPv6, one on both, one on IPv4; an exit on each. */
 static void hops_without_a_way_on_are_left_out(void **state)
 {
 	struct setnet *n =
-		setnet_make(&(struct setnet_shape){.width = {2, 3, 1}, .address = by_table});
+		setnet_make(&(struct setnet_shape){.width = {2, 3, 2}, .address = by_table});
 	struct neighbours *sets = open_sets(n, 3, NULL);
 	struct route_params p = params(n, sets);
 	struct endpoint to = {.family = 6, .port = 1, .ip = {0x20, 1, 0xd, 0xb8}};
@@ -584,6 +584,7 @@ static void hops_without_a_way_on_are_left_out(void **state)
 			fail_msg("%s", err.msg);
 		entries[index_of(n, r.node[0])]++;
 		assert_int_equal(index_of(n, r.node[1]), 3);
+		assert_int_equal(index_of(n, r.node[2]), 5);
 		assert_int_equal(r.first.family, 4);
 	}
 	assert_true(entries[0] > 0 && entries[1] > 0);
