@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "keytool.h"
 #include "vrf/epoch_record.h"
-#include "vrf/neighbour.h"
+#include "vrf/neighbour_set.h"
 
 /*
  * What the vrf commands share: the directory and the node that records are held against, and the
@@ -64,8 +64,16 @@ void audit_close(struct audit *a);
  */
 int audit_epoch(const struct audit *a, const char *path, struct epoch_record *r,
 	struct audit_finding *f, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err);
-int audit_neighbours(const struct audit *a, const char *path, struct neighbour_record *r,
-	struct audit_finding *f, uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err);
+
+struct audit_neighbours {
+	uint32_t seconds; /* in: length of the network's neighbour epochs */
+	struct neighbour_record record;
+	struct neighbour_set set;
+};
+
+/* The same for a record of neighbours, which always is proved or refused. */
+int audit_neighbours(const struct audit *a, const char *path, struct audit_neighbours *n,
+	struct audit_finding *f, struct error *err);
 
 /* The directory's name and validity, once before all records. */
 void audit_print_directory(const struct audit *a);

@@ -2,9 +2,8 @@
 #include "audit.h"
 
 #include <errno.h>
+
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- verify-epoch */
 
@@ -59,37 +58,32 @@ const struct keytool_command keytool_vrf_verify_epoch = {
 
 /* ---- verify-neighbours */
 
-/* The nodes that a relay may be given as neighbours, in the directory's order; borrowed from it. */
-struct next_layer {
-	struct neighbour_candidate *candidate;
-	const struct directory_node **node;
-	unsigned count;
+static const struct keytool_option neighbour_options[] = {
+	AUDIT_OPTIONS,
+	{"epoch-seconds", "N", false, "length of the network's neighbour epochs (default 3600)"},
+	{.name = NULL},
 };
 
-static void add_candidate(struct next_layer *l, const struct directory_node *n)
+/* False after a message. */
+static bool epoch_seconds(const struct keytool_args *args, uint32_t *out)
 {
-	struct neighbour_candidate *c = &l->candidate[l->count];
+	unsigned long n;
 
-	memcpy(c->id, n->identity_key, sizeof(c->id));
-	c->weight = n->weight;
-	c->addresses = n->addresses;
-	memcpy(c->address, n->address, sizeof(c->address));
-	c->family = n->family;
-	l->node[l->count++] = n;
+	if (!keytool_number(args, "epoch-seconds", NEIGHBOUR_SECONDS_MIN, NEIGHBOUR_SECONDS_MAX,
+		    NEIGHBOUR_SECONDS_DEFAULT, &n))
+		return false;
+	*out = (uint32_t)n;
+	return true;
 }
 
-/* As in neighbour_set.h: all nodes of the layer but the node itself. */
-static int collect(struct next_layer *l, const struct directory *d,
-	const struct directory_node *node, unsigned layer)
+/* neighbour_set.h: all nodes of the layer but the node itself. */
+static unsigned candidates(const struct audit *a, unsigned layer)
 {
-	*l = (struct next_layer){.candidate = calloc(d->count, sizeof(*l->candidate)),
-		.node = calloc(d->count, sizeof(*l->node))};
-	if (!l->candidate || !l->node)
-		return -ENOMEM;
-	for (unsigned i = 0; i < d->count; i++)
-		if (d->nodes[i].layer == layer && &d->nodes[i] != node)
-			add_candidate(l, &d->nodes[i]);
-	return 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < a->directory->count; i++)
+		n += a->directory->nodes[i].layer == layer && &a->directory->nodes[i] != a->node;
+	return n;
 }
 
 static void print_neighbour(unsigned rank, const struct directory_node *n)
@@ -102,43 +96,29 @@ static void print_neighbour(unsigned rank, const struct directory_node *n)
 	putchar('\n');
 }
 
-static int show_selection(const struct audit *a, const char *path, const struct neighbour_record *r,
-	const struct audit_finding *f, const uint8_t beta[ECVRF_OUTPUT_SIZE], struct error *err)
-{
-	unsigned chosen[NEIGHBOUR_MAX], count;
-	struct next_layer l;
-	int ret = collect(&l, a->directory, a->node, r->layer);
-
-	if (ret < 0)
-		error_set(err, ENOMEM, "%s: not enough memory for the selection", path);
-	else
-		ret = neighbour_select(
-			l.candidate, l.count, beta, r->head.scope.epoch, chosen, &count, err);
-	if (ret == 0) {
-		audit_print_head(a, path, "proved", &r->head, f);
-		printf("%-12s %u of the %u nodes in layer %u, in the order of selection\n",
-			"neighbours", count, l.count, r->layer);
-		for (unsigned i = 0; i < count; i++)
-			print_neighbour(i + 1, l.node[chosen[i]]);
-	}
-	free(l.candidate);
-	free(l.node);
-	return ret;
-}
-
 static int show_neighbours(const struct audit *a, const char *path, struct error *err)
 {
-	uint8_t beta[ECVRF_OUTPUT_SIZE];
-	struct neighbour_record r;
+	struct audit_neighbours n = {0};
 	struct audit_finding f;
-	int ret = audit_neighbours(a, path, &r, &f, beta, err);
+	int ret;
 
-	return ret < 0 ? ret : show_selection(a, path, &r, &f, beta, err);
+	epoch_seconds(a->args, &n.seconds); /* verify_neighbours has seen that it is a number */
+	ret = audit_neighbours(a, path, &n, &f, err);
+	if (ret < 0)
+		return ret;
+	audit_print_head(a, path, "proved", &n.record.head, &f);
+	printf("%-12s %u of the %u nodes in layer %u, in the order of selection\n", "neighbours",
+		n.set.count, candidates(a, n.set.layer), n.set.layer);
+	for (unsigned i = 0; i < n.set.count; i++)
+		print_neighbour(i + 1, &a->directory->nodes[n.set.member[i]]);
+	return 0;
 }
 
 static int verify_neighbours(const struct keytool_args *args)
 {
-	return audit_all(args, show_neighbours);
+	uint32_t seconds;
+
+	return epoch_seconds(args, &seconds) ? audit_all(args, show_neighbours) : EXIT_USAGE;
 }
 
 const struct keytool_command keytool_vrf_verify_neighbours = {
@@ -148,9 +128,12 @@ const struct keytool_command keytool_vrf_verify_neighbours = {
 	.rest_max = AUDIT_MAX_RECORDS,
 	.text = "Checks a relay's neighbour records and draws again the nodes it may send to",
 	.more = AUDIT_HELP
-	"The record names its directory by hash: any other is refused. The list has the columns\n"
-	"rank, name, weight, family (- when none) and addresses; packets from this relay to a\n"
-	"node of the next layer that is not in it break the rule of the epoch.",
-	.options = verify_options,
+	"The record names its directory by hash: any other is refused, and so is all that a relay\n"
+	"could try until a set pleases it: another suite than TAI, another length of epochs. The "
+	"list has\n"
+	"the columns rank, name, weight, family (- when none) and addresses; a packet that this\n"
+	"relay forwards to any other node breaks the rule of the epoch. The last layer's next\n"
+	"layer is layer 1.",
+	.options = neighbour_options,
 	.run = verify_neighbours,
 };

@@ -19,7 +19,6 @@ enum {
 	LAB_WIDE = 70,
 	LAB_NODES = 2 + LAB_WIDE + 1,
 	LAB_SECONDS = 10,
-	LAB_PERIOD = 9,
 	LAB_HOUR = 3600,
 	LAB_PACKETS = 1000,
 };
@@ -133,7 +132,8 @@ struct lab_record {
 	const char *node;
 	enum ecvrf_suite suite;
 	enum beacon_source source;
-	uint64_t epoch;
+	uint64_t epoch, period;
+	uint32_t seconds; /* neighbours: 0 for LAB_HOUR */
 	bool unproved;
 };
 
@@ -158,7 +158,7 @@ static void make_epoch(const struct lab_record *r, uint8_t out[EPOCH_RECORD_SIZE
 		.tolerance_ns = 1000000,
 		.ticks_per_second = 1000000000};
 	struct epoch_meta meta = {.epoch = r->epoch,
-		.key_period = LAB_PERIOD,
+		.key_period = r->period,
 		.beacon_source = r->source,
 		.proved = !r->unproved};
 	struct ecvrf_key key;
@@ -180,8 +180,8 @@ static inline void make_neighbours(const struct lab_record *r, uint8_t layer,
 	struct neighbour_record n = {.layer = layer,
 		.head = {.suite = r->suite,
 			.beacon_source = r->source,
-			.scope = {.key_period = LAB_PERIOD, .epoch = r->epoch},
-			.epoch_seconds = LAB_HOUR}};
+			.scope = {.key_period = r->period, .epoch = r->epoch},
+			.epoch_seconds = r->seconds ? r->seconds : LAB_HOUR}};
 	struct ecvrf_key key;
 	struct error err;
 	uint8_t sk[64];

@@ -37,7 +37,7 @@ static void an_epoch_record_is_shown_line_by_line(void **state)
 	static const char *const lines[] = {": proved\n", "node         entry1, layer 1\n",
 		"epoch        173586240\n",
 		"time         2025-01-03T00:00:00Z to 2025-01-03T00:00:10Z (10 s)\n",
-		"key period   9\n", "suite        3 (ECVRF-EDWARDS25519-SHA512-TAI)\n",
+		"key period   0\n", "suite        3 (ECVRF-EDWARDS25519-SHA512-TAI)\n",
 		"made from    the directory; recomputed, the same\n",
 		"mean delay   50000000 ns (50.000 ms)\n",
 		"longest      1000000000 ns (1000.000 ms)\n",
@@ -245,6 +245,17 @@ static void a_proof_over_a_made_up_beacon_is_refused(void **state)
 	}
 }
 
+/* With a period of its choice a relay would look for one that proves what it did. */
+static void an_epoch_proved_under_another_key_period_is_refused(void **state)
+{
+	struct lab_record r = plain;
+
+	(void)state;
+	r.period = 1;
+	put_epoch("period", &r);
+	expect_epoch("period", 1, "/period: key period 1; only 0 is allowed");
+}
+
 static void records_of_others_are_refused(void **state)
 {
 	(void)state;
@@ -378,8 +389,10 @@ static char *selection(const uint8_t beta[ECVRF_OUTPUT_SIZE], unsigned layer, ui
 
 static void the_selection_is_drawn_again(void **state)
 {
-	static const char *const nodes[] = {"entry1", "entry2", "wide5"};
-	static const unsigned layers[] = {2, 2, 3};
+	static const char *const nodes[] = {"entry1", "entry2", "wide5", "exit1"};
+	static const char *const counts[] = {
+		"", "2 of the 2 nodes", "17 of the 70 nodes", "1 of the 1 nodes"};
+	static const unsigned layers[] = {2, 2, 3, 1};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(nodes); i++) {
@@ -391,7 +404,7 @@ static void the_selection_is_drawn_again(void **state)
 		make_neighbours(&r, (uint8_t)layers[i], data, beta);
 		put("links", data, sizeof(data));
 		want = selection(beta, layers[i], LAB_NB_EPOCH);
-		assert_non_null(strstr(want, layers[i] == 2 ? "17 of the 70" : "1 of the 1 nodes"));
+		assert_non_null(strstr(want, counts[layers[i]]));
 		expect("verify-neighbours", audit_options("past", nodes[i]), "links", 0, want);
 		free(want);
 	}
@@ -420,13 +433,41 @@ static void a_signed_lie_about_neighbours_is_refused_with_its_reason(void **stat
 		{92, 1, "another VRF key than expected"},
 		{156, 1, "neighbour record: made for another directory"},
 		{188, 1, "the proof of epoch 482184 is wrong"},
-		{91, 0x0f, "and the directory was valid"},
+		{91, 0x0f, "epochs of 3599 s; those of the network have 3600"},
+		{5, 4, "the proof of epoch 482184 is wrong"},
 	};
 	uint8_t data[NEIGHBOUR_RECORD_SIZE], beta[64];
 
 	(void)state;
 	make_neighbours(&links, 2, data, beta);
 	expect_lies("verify-neighbours", data, sizeof(data), neighbour_label, lies, COUNT(lies));
+}
+
+/* A proof that holds, over something that was the relay's to choose. */
+static void nothing_in_a_neighbour_record_is_the_relays_choice(void **state)
+{
+	struct lab_record r = links;
+	char options[600];
+
+	(void)state;
+	r.suite = ECVRF_ELL2;
+	put_neighbours("choice", &r, 2);
+	expect("verify-neighbours", audit_options("past", "entry1"), "choice", 1,
+		"suite 4; only 3 is allowed");
+	r = links;
+	r.period = 5;
+	put_neighbours("choice", &r, 2);
+	expect("verify-neighbours", audit_options("past", "entry1"), "choice", 1,
+		"key period 5; only 0 is allowed");
+	r = links;
+	r.seconds = 1800;
+	r.epoch = 2 * LAB_NB_EPOCH;
+	put_neighbours("choice", &r, 2);
+	expect("verify-neighbours", audit_options("past", "entry1"), "choice", 1,
+		"epochs of 1800 s; those of the network have 3600");
+	snprintf(options, sizeof(options), "%s --epoch-seconds 1800",
+		audit_options("past", "entry1"));
+	expect("verify-neighbours", options, "choice", 0, "to 2025-01-03T00:30:00Z (1800 s)\n");
 }
 
 static void neighbours_of_another_node_or_directory_are_refused(void **state)
@@ -462,6 +503,8 @@ static void wrong_usage_is_explained(void **state)
 		{"vrf verify-epoch --directory d --authority a --node n", "RECORD... is missing"},
 		{"vrf verify-neighbours --directory d --authority a --node n",
 			"RECORD... is missing"},
+		{"vrf verify-neighbours --directory d --authority a --node n --epoch-seconds 59 r",
+			"allowed is a number, 60..86400"},
 		{"vrf delay --directory d --authority a --node n", "--record RECORD is missing"},
 		{"vrf delay --directory d --authority a --node n --record r",
 			"one of --shared-secret FILE and --initial-secret FILE"},
@@ -539,6 +582,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(one_changed_bit_anywhere_in_a_neighbour_record_is_refused),
 		cmocka_unit_test(a_signed_lie_about_an_epoch_is_refused_with_its_reason),
 		cmocka_unit_test(a_proof_over_a_made_up_beacon_is_refused),
+		cmocka_unit_test(an_epoch_proved_under_another_key_period_is_refused),
 		cmocka_unit_test(records_of_others_are_refused),
 		cmocka_unit_test(a_record_of_another_directory_of_the_same_days_is_refused),
 		cmocka_unit_test(the_epoch_of_the_files_name_must_be_inside),
@@ -547,6 +591,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_selection_is_drawn_again),
 		cmocka_unit_test(a_neighbour_record_is_shown_like_an_epochs),
 		cmocka_unit_test(a_signed_lie_about_neighbours_is_refused_with_its_reason),
+		cmocka_unit_test(nothing_in_a_neighbour_record_is_the_relays_choice),
 		cmocka_unit_test(neighbours_of_another_node_or_directory_are_refused),
 		cmocka_unit_test(wrong_usage_is_explained),
 		cmocka_unit_test(what_cannot_be_read_is_named),
