@@ -100,8 +100,11 @@ static void fe_invert(struct fe *r, const struct fe *a)
 #define X25519_CHUNK 128
 #define X25519_GROUPS (X25519_CHUNK / FE_LANES)
 
-/* What lies below a burst's own frame - registers that the compiler put on the stack - and is wiped
- * after it. */
+/*
+ * What lies below a burst's own frame, registers that the compiler put on the stack among it, and
+ * is wiped after the burst. So whatever holds secrets is a call: inlined, it would lie in that
+ * frame.
+ */
 #define X25519_STACK (24 * 1024)
 
 struct fraction {
@@ -120,7 +123,7 @@ static void fe_zero_lanes(uint64_t zero[FE_LANES], const struct fe *a)
 }
 
 /* f[g].num becomes num/den, or 0 where den is 0; g < groups, 1 <= groups <= X25519_GROUPS. */
-static void fe_divide(struct fraction f[], unsigned groups)
+static __attribute__((noinline)) void fe_divide(struct fraction f[], unsigned groups)
 {
 	struct fe prefix[X25519_GROUPS], inverse, t, zero, one;
 
@@ -147,7 +150,8 @@ static void fe_divide(struct fraction f[], unsigned groups)
 	fe_mul_far(&f[0].num, &f[0].num, &inverse);
 }
 
-static void fe_store_to(uint8_t *const out[], unsigned n, const struct fe *a)
+static __attribute__((noinline)) void fe_store_to(
+	uint8_t *const out[], unsigned n, const struct fe *a)
 {
 	uint8_t bytes[FE_LANES][32];
 
@@ -240,7 +244,7 @@ static __attribute__((noinline)) void ladder_run(struct ladder *s)
 	}
 }
 
-static void ladder_chunk(
+static __attribute__((noinline)) void ladder_chunk(
 	uint8_t *const out[], const uint8_t *const scalar[], const uint8_t *const u[], unsigned n)
 {
 	struct fraction f[X25519_GROUPS];

@@ -438,7 +438,8 @@ static void comb_recode_lane(uint64_t w[4], const uint8_t scalar[32])
 	sodium_memzero(other, sizeof(other));
 }
 
-static void comb_recode(struct comb_digits *r, const uint8_t *const scalar[FE_LANES])
+static __attribute__((noinline)) void comb_recode(
+	struct comb_digits *r, const uint8_t *const scalar[FE_LANES])
 {
 	uint64_t w[4][FE_LANES], lane[4];
 
@@ -470,8 +471,8 @@ static __attribute__((noinline)) void comb_select(struct entry *r, const struct 
 }
 
 /* f = u of the multiplied points of one group, as a fraction */
-static void comb_mult(struct fraction *f, const struct table table[], struct comb_shape shape,
-	const struct comb_digits *digits)
+static __attribute__((noinline)) void comb_mult(struct fraction *f, const struct table table[],
+	struct comb_shape shape, const struct comb_digits *digits)
 {
 	struct point p;
 	struct sums s;
