@@ -154,8 +154,8 @@ static void table_burst(enum x25519_kernel_id best)
 		   prototype_load(&c, "build/perf/prototype/curve_c.so") &&
 		   prototype_load(&s, "build/perf/prototype/curve_asm.so");
 
-	add("libsodium crypto_scalarmult", run_kernel, 4)->kernel = kernel[0];
-	add("libsodium crypto_scalarmult_base", run_base, 4)->kernel = kernel[0];
+	add("libsodium crypto_scalarmult", run_kernel, 32)->kernel = kernel[0];
+	add("libsodium crypto_scalarmult_base", run_base, 32)->kernel = kernel[0];
 	for (int id = X25519_AVX2_FMA; id <= (int)best; id++) {
 		struct job *j;
 
