@@ -8,7 +8,7 @@
 #
 # Arguments go to betanet-testmix (`build/betanet-testmix -- --help`); --packets counts, for example:
 #   scripts/lab-memif.sh --packets 50000 --rate 2000 --arrivals poisson
-# Environment: BUILD (build), LAB_JSON (file for the results), LAB_KEEP=1 (keep the lab's folder).
+# Environment: LAB_VRF ("NAME:SETTINGS …": what stands in a relay's vrf section, without spaces), BUILD (build), LAB_JSON (file for the results), LAB_KEEP=1 (keep the lab's folder).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
@@ -80,12 +80,20 @@ eal() { # name megabytes lcores memif...
 	done
 }
 
+# The sender's delays, unless LAB_VRF says otherwise: then testmix can tell the deliberate delay from everything else.
+delays() { # name
+	local item
+	for item in ${LAB_VRF:-}; do
+		[ "${item%%:*}" = "$1" ] && echo "${item#*:}" | tr ',' ' ' && return
+	done
+	echo 'mode = "sender";'
+}
+
 relay_config() { # name type own-address-behind own-address-ahead
 	cat <<-EOF
 		node = { name = "$1"; type = "$1"; port = 9000;$([ "$1" = exit ] && echo ' exit_allow = [ "10.10.3.0/24" ];') };
-		keys = { sphinx_key_file = "$lab/net/$1/sphinx.secret"; };
-		# the sender's delays, so that testmix can tell the deliberate delay from everything else
-		vrf = { mode = "sender"; };
+		keys = { sphinx_key_file = "$lab/net/$1/sphinx.secret"; vrf_key_file = "$lab/net/$1/vrf.secret"; };
+		vrf = { $(delays "$1") };
 		directory = { file = "$lab/net/directory.conf"; authority = "$authority"; };
 		ports = (
 			{ device = "net_memif0"; ipv4 = "$2/24"; },

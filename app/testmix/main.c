@@ -355,6 +355,11 @@ static int run(struct lab *lab, struct error *err)
 	printf("%s\n",
 		problems ? "FAILED" : "passed: every packet came back with its right content");
 	fflush(stdout);
+	if (lab->options.latencies) {
+		rc = report_latencies(&report, lab->options.latencies, err);
+		if (rc)
+			return rc;
+	}
 	if (lab->options.json) {
 		rc = report_json(&report, lab->options.json, err);
 		if (rc)

@@ -76,6 +76,8 @@ static const struct row rows[] = {
 	{"idle", "sleep|spin", CHOICE, AT(spin), 0, 0, "sleep",
 		"what the lcores do between packets"},
 	{"json", "FILE", TEXT, AT(json), 0, 0, NULL, "write the results to FILE"},
+	{"latencies", "FILE", TEXT, AT(latencies), 0, 0, NULL,
+		"write each packet's latency to FILE: ns, a line each, in the order of sending"},
 	{"hold", NULL, FLAG, AT(hold), 0, 0, NULL,
 		"keep the ports up after the summary until SIGINT or SIGTERM"},
 	FAULTS(FAULT_ROW){"help", NULL, FLAG, AT(help), 0, 0, NULL, "this text"},

@@ -40,8 +40,9 @@ struct options {
 	uint64_t grace; /* seconds without an arrival, after the longest delay, until loss is judged
 			 */
 	unsigned spin;  /* 0 idle lcores sleep, 1 they spin */
-	const char *json; /* file for the results; NULL: none */
-	bool hold;        /* keep the ports up after the summary until a signal comes */
+	const char *json;      /* file for the results; NULL: none */
+	const char *latencies; /* file for each packet's latency; NULL: none */
+	bool hold;             /* keep the ports up after the summary until a signal comes */
 	bool help;
 };
 

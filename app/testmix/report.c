@@ -273,6 +273,25 @@ static json_t *json_back(const struct sink *s)
 		"malformed", (json_int_t)load(&s->malformed), "early", (json_int_t)s->early);
 }
 
+int report_latencies(const struct report *r, const char *path, struct error *err)
+{
+	const struct sink *s = r->sink;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	int rc;
+
+	if (!f)
+		return error_set(err, ENOMEM, "no memory for %s", path);
+	for (uint64_t i = 0; i < s->store->params.good; i++)
+		if (s->latency[i])
+			fprintf(f, "%" PRIu64 "\n", s->latency[i]);
+	rc = fclose(f) == 0 ? file_write(path, 0644, text, len, FILE_FORCE, err)
+			    : error_set(err, ENOMEM, "no memory for %s", path);
+	free(text);
+	return rc;
+}
+
 int report_json(const struct report *r, const char *path, struct error *err)
 {
 	const struct generator *g = r->generator;

@@ -38,6 +38,9 @@ void report_summary(const struct report *r, FILE *out);
 unsigned report_problems(const struct report *r, FILE *out);
 
 /* The summary as JSON. 0 or a file error. */
+/* The latency of each packet that came back: nanoseconds, a line each, in the order of sending. */
+int report_latencies(const struct report *r, const char *path, struct error *err);
+
 int report_json(const struct report *r, const char *path, struct error *err);
 
 #endif

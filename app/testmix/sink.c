@@ -21,13 +21,16 @@ int sink_init(struct sink *s, struct port *port, const struct store *store,
 	memcpy(s->self.ip, self->ip, sizeof(s->self.ip));
 	s->self.port = self->port;
 	s->seen = calloc(store->params.good, 1);
-	return s->seen ? 0 : error_set(err, ENOMEM, "no memory for the sink");
+	s->latency = calloc(store->params.good, sizeof(*s->latency));
+	return s->seen && s->latency ? 0 : error_set(err, ENOMEM, "no memory for the sink");
 }
 
 void sink_free(struct sink *s)
 {
 	free(s->seen);
+	free(s->latency);
 	s->seen = NULL;
+	s->latency = NULL;
 }
 
 static void add_one(_Atomic uint64_t *counter)
@@ -40,6 +43,7 @@ static void record_time(struct sink *s, uint64_t seq, uint64_t now)
 	uint64_t total = now - atomic_load(&s->sent_ns[seq]);
 	uint64_t deliberate = s->store->packets[seq].delay_ns;
 
+	s->latency[seq] = total;
 	histogram_record(&s->total, total);
 	histogram_record(&s->deliberate, deliberate);
 	histogram_record(&s->rest, total > deliberate ? total - deliberate : 0);

@@ -36,6 +36,7 @@ struct sink {
 
 	/* sink lcore; valid when it has returned */
 	uint8_t *seen;               /* one for each good packet */
+	uint64_t *latency;           /* of each good packet, ns; 0: it did not come back */
 	struct histogram total;      /* arrival - send, ns */
 	struct histogram deliberate; /* what the hops had to wait, ns */
 	struct histogram rest; /* total - deliberate: wire, crypto, queues, wheel ticks, wake-ups */
