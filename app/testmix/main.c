@@ -2,7 +2,7 @@
 /*
  * betanet-testmix: a load for a network of relays, and the judge of what comes back. The main lcore
  * is the console, the first worker lcore generates, the second is the sink; before the run both
- * build the packets.
+ * build the packets and, for --rate auto, measure what the CPUs can do.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,12 +19,12 @@
 #include "core/bytes.h"
 #include "core/file.h"
 #include "crypto/crypto.h"
+#include "capacity.h"
 #include "report.h"
 
 enum {
 	EXIT_USAGE = 2,
 	POLL_NS = 50 * 1000 * 1000,
-	MIN_AUTO_RATE = 100,
 };
 
 static const uint64_t second_ns = UINT64_C(1000000000);
@@ -59,7 +59,7 @@ struct lab {
 	struct relay relays[OPTIONS_MAX_RELAYS];
 	_Atomic uint64_t *sent_ns;
 	unsigned lcores[2]; /* generator, sink */
-	double build_rate;  /* packets built per second */
+	double capacity;    /* packets that both unwrap per second; 0: --rate was given */
 };
 
 static int load_authority(const char *text, uint8_t key[32], struct error *err)
@@ -107,7 +107,7 @@ static int builder_run(void *arg)
 	return store_build(b->store, &b->error);
 }
 
-static bool builders_running(const struct lab *lab)
+static bool workers_running(const struct lab *lab)
 {
 	return rte_eal_get_lcore_state(lab->lcores[0]) == RUNNING ||
 	       rte_eal_get_lcore_state(lab->lcores[1]) == RUNNING;
@@ -124,7 +124,7 @@ static int build_packets(struct lab *lab, struct error *err)
 	fflush(stdout);
 	for (unsigned i = 0; i < 2; i++)
 		rte_eal_remote_launch(builder_run, &builders[i], lab->lcores[i]);
-	while (builders_running(lab)) {
+	while (workers_running(lab)) {
 		port_sleep_ns(POLL_NS / 10);
 		if (signals)
 			atomic_store(&lab->store->stop, true);
@@ -146,10 +146,37 @@ static int build_packets(struct lab *lab, struct error *err)
 	}
 	if (!rc && signals)
 		return error_set(err, EINTR, "interrupted while packets were built");
-	lab->build_rate = (double)lab->store->count * 1e9 / (double)(port_now() - start);
 	if (!rc)
 		printf("built %" PRIu64 " packets, %.0f a second\n", lab->store->count,
-			lab->build_rate);
+			(double)lab->store->count * 1e9 / (double)(port_now() - start));
+	return rc;
+}
+
+/* For --rate auto. The relays wait meanwhile: they have nothing to do yet. */
+static int measure_capacity(struct lab *lab, struct error *err)
+{
+	struct capacity part[2];
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		part[i] = (struct capacity){
+			.payload_size = lab->options.payload_size, .stop = &stop_sending};
+		rte_eal_remote_launch(capacity_measure, &part[i], lab->lcores[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		int failed = rte_eal_wait_lcore(lab->lcores[i]);
+
+		lab->capacity += part[i].per_second;
+		if (failed && !rc) {
+			rc = failed;
+			*err = part[i].error;
+		}
+	}
+	if (!rc && signals)
+		rc = error_set(err, EINTR, "interrupted while the CPUs were measured");
+	if (!rc)
+		printf("two threads unwrap %.0f packets a second here, one at a time\n",
+			lab->capacity);
 	return rc;
 }
 
@@ -249,11 +276,8 @@ static int prepare_lcores(struct lab *lab, struct report *report, struct error *
 	g->poisson = o->poisson;
 	g->spin = s->spin = o->spin;
 	g->rate = (double)o->rate;
-	if (o->rate == 0) {
-		g->rate = lab->build_rate / 2;
-		if (g->rate < MIN_AUTO_RATE)
-			g->rate = MIN_AUTO_RATE;
-	}
+	if (o->rate == 0)
+		g->rate = capacity_rate(lab->capacity, (unsigned)o->hops);
 	g->resolve_deadline = port_now() + o->wait * second_ns;
 	*report = (struct report){.options = o,
 		.store = lab->store,
@@ -391,6 +415,8 @@ static int lab_main(struct lab *lab, struct error *err)
 		rc = open_network(lab, err);
 	if (!rc)
 		rc = make_store(lab, err);
+	if (!rc && lab->options.rate == 0)
+		rc = measure_capacity(lab, err);
 	if (!rc)
 		rc = connect_network(lab, err);
 	if (!rc)

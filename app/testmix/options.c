@@ -43,8 +43,8 @@ static const struct row rows[] = {
 	{"duration", "S", NUMBER, AT(duration), 1, 86400, NULL,
 		"instead of --packets: as many as --rate sends in S seconds"},
 	{"rate", "PPS|auto", RATE, AT(rate), 1, 20000000, "auto",
-		"offered packets per second; auto: half of what building packets showed this "
-		"machine can do"},
+		"offered packets per second; auto: half of what two threads of this "
+		"machine can unwrap, divided by the hops; 100 to 10000"},
 	{"arrivals", "constant|poisson", CHOICE, AT(poisson), 0, 0, "constant",
 		"gaps between packets"},
 	{"mean-delay-ms", "MS", REAL, AT(mean_delay_ms), 0, 500, "50",

@@ -7,10 +7,11 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sphinx/build_burst.h"
 #include "sphinx/frame.h"
 
 enum {
-	CHUNK = 16,       /* packets that a builder takes at once */
+	BURST = 128,      /* packets that a builder takes at once */
 	REPLAY_GAP = 200, /* slots between a packet and every second copy */
 };
 
@@ -181,54 +182,82 @@ static int draw_route(const struct store_params *p, uint64_t index, struct store
 	return 0;
 }
 
-static int build_one(
-	struct store *s, struct crypto *c, uint64_t index, uint8_t *message, struct error *err)
+/* A builder's own: what it makes its present burst from. */
+struct work {
+	struct sphinx_builder *builder;
+	struct sphinx_route route[BURST];
+	struct sphinx_build_item item[BURST];
+	enum sphinx_status status[BURST];
+};
+
+/* The message is written to where it will be encrypted. */
+static int prepare(struct store *s, struct work *w, uint64_t index, unsigned k, struct error *err)
 {
-	struct store_packet *sp = &s->packets[index];
-	const struct fault_kind *fault = &fault_kinds[sp->fault];
 	const struct store_params *p = &s->params;
-	uint8_t *framed = store_bytes(s, index);
-	struct sphinx_route route;
-	enum sphinx_status status;
+	struct store_packet *sp = &s->packets[index];
+	uint8_t *framed = store_bytes(s, index), *packet = framed + FRAME_SIZE;
+	uint8_t *message = packet + SPHINX_HEADER_SIZE;
 	size_t len = message_length(&s->run, index, p->message_size, s->message_room);
-	int rc = draw_route(p, index, sp, &route, err);
+	int rc = draw_route(p, index, sp, &w->route[k], err);
 
 	if (rc)
 		return rc;
-	if (fault->route)
-		fault->route(&route);
-	message_write(&s->run, index, message, len);
+	if (fault_kinds[sp->fault].route)
+		fault_kinds[sp->fault].route(&w->route[k]);
 	frame_write(framed, p->payload_size, 0);
-	status = sphinx_build(c, &route, message, len, p->payload_size, NULL, framed + FRAME_SIZE);
-	if (status != SPHINX_ok)
-		return error_set(err, EINVAL, "packet %" PRIu64 " cannot be built: %s", index,
-			sphinx_status_text(status));
-	if (fault->packet)
-		fault->packet(framed, s->size);
+	message_write(&s->run, index, message, len);
+	w->item[k] = (struct sphinx_build_item){
+		.route = &w->route[k], .message = message, .message_len = len, .out = packet};
+	return 0;
+}
+
+static int build_burst(
+	struct store *s, struct work *w, uint64_t first, unsigned n, struct error *err)
+{
+	int rc;
+
+	for (unsigned k = 0; k < n; k++) {
+		rc = prepare(s, w, first + k, k, err);
+		if (rc)
+			return rc;
+	}
+	sphinx_build_burst(w->builder, w->item, n, s->params.payload_size, w->status);
+	for (unsigned k = 0; k < n; k++) {
+		const struct fault_kind *fault = &fault_kinds[s->packets[first + k].fault];
+
+		if (w->status[k] != SPHINX_ok)
+			return error_set(err, EINVAL, "packet %" PRIu64 " cannot be built: %s",
+				first + k, sphinx_status_text(w->status[k]));
+		if (fault->packet)
+			fault->packet(store_bytes(s, first + k), s->size);
+	}
 	return 0;
 }
 
 int store_build(struct store *s, struct error *err)
 {
-	struct crypto *c = crypto_create();
-	uint8_t *message = malloc(s->message_room);
+	struct work *w = calloc(1, sizeof(*w));
 	int rc = 0;
 
-	if (!c || !message)
+	if (w)
+		w->builder = sphinx_builder_create();
+	if (!w || !w->builder)
 		rc = error_set(err, ENOMEM,
 			"no memory to build packets with (locked memory: see `ulimit -l`)");
 	while (!rc && !atomic_load(&s->stop)) {
-		uint64_t first = atomic_fetch_add(&s->next, CHUNK), i;
+		uint64_t first = atomic_fetch_add(&s->next, BURST), n;
 
 		if (first >= s->count)
 			break;
-		for (i = first; !rc && i < first + CHUNK && i < s->count; i++)
-			rc = build_one(s, c, i, message, err);
-		atomic_fetch_add(&s->done, i - first);
+		n = s->count - first < BURST ? s->count - first : BURST;
+		rc = build_burst(s, w, first, (unsigned)n, err);
+		if (!rc)
+			atomic_fetch_add(&s->done, n);
 	}
 	if (rc)
 		atomic_store(&s->stop, true);
-	free(message);
-	crypto_free(c);
+	if (w)
+		sphinx_builder_free(w->builder);
+	free(w);
 	return rc;
 }

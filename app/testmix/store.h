@@ -11,10 +11,10 @@
 #include "message.h"
 
 /*
- * Packets made ahead of time: building one costs as much as three relays spend on it, so a
- * generator that built while it sends could not keep its pace. Every packet has a route of its own
- * and fresh keys; the first `good` of them carry the messages 0..good-1, the others are wrong in
- * one way each.
+ * Packets made ahead of time, in bursts: building one costs about as much as three relays spend on
+ * it, so a generator that built while it sends could not keep its pace. Every packet has a route of
+ * its own and fresh keys; the first `good` of them carry the messages 0..good-1, the others are
+ * wrong in one way each.
  */
 struct store_params {
 	const struct directory *directory;
@@ -64,7 +64,7 @@ uint64_t store_memory(const struct store_params *p);
 int store_create(const struct store_params *p, struct store **out, struct error *err);
 
 /* Builds packets until all are made or `stop` is set; runs on any number of threads at once, each
- * with its own crypto context. 0 or a negative errno with `err` (the caller's own) set. */
+ * with its own builder. 0 or a negative errno with `err` (the caller's own) set. */
 int store_build(struct store *s, struct error *err);
 
 void store_free(struct store *s);
