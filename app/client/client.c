@@ -149,23 +149,6 @@ int client_draw_route(struct client *c, struct route_params *p, const struct end
 	return route_draw(p, destination, entry_family, route, err);
 }
 
-int client_send_packet(struct client *c, const struct endpoint *destination, const uint8_t *message,
-	size_t len, struct route *route, struct error *err)
-{
-	static uint8_t datagram[FRAME_SIZE + SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MAX];
-	struct route own;
-	int r;
-
-	if (!route)
-		route = &own;
-	r = client_draw_route(c, &c->route, destination, c->udp.bound.family, route, err);
-	if (r == 0)
-		r = route_datagram(c->crypto, &c->route, route, message, len, datagram, err);
-	if (r == 0)
-		r = udp_send(&c->udp, &route->first, datagram, route_datagram_size(&c->route), err);
-	return r;
-}
-
 uint64_t client_report_refused(const struct client *c)
 {
 	const struct udp *u = &c->udp;

@@ -42,10 +42,6 @@ int client_own_address(struct client *c, struct endpoint *own, struct error *err
 int client_draw_route(struct client *c, struct route_params *p, const struct endpoint *destination,
 	uint8_t entry_family, struct route *route, struct error *err);
 
-/* Draws a route and sends a packet with `message` to `destination`. *route may be NULL. */
-int client_send_packet(struct client *c, const struct endpoint *destination, const uint8_t *message,
-	size_t len, struct route *route, struct error *err);
-
 /* Says on standard error which relays or routers refused datagrams. Returns how many were. */
 uint64_t client_report_refused(const struct client *c);
 

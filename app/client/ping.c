@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "ahead.h"
 #include "client.h"
 #include "message.h"
 
@@ -17,6 +18,7 @@ struct ping_slot {
 
 struct pinger {
 	struct client *client;
+	struct ahead *ahead;
 	struct endpoint own;
 	uint8_t id[MESSAGE_ID_SIZE], content[PING_PIECE];
 	struct ping_slot *slot;
@@ -24,25 +26,31 @@ struct pinger {
 	uint64_t twice, strange;
 };
 
-static int send_ping(struct pinger *p, struct error *err)
+static size_t write_ping(void *context, uint32_t index, uint8_t *out)
 {
-	uint8_t message[MESSAGE_HEADER_SIZE + PING_PIECE];
+	const struct pinger *p = context;
 	struct message_header h = {.type = MESSAGE_PING,
 		.piece = PING_PIECE,
-		.index = p->sent,
-		.count = p->sent + 1,
-		.total = ((uint64_t)p->sent + 1) * PING_PIECE};
-	struct ping_slot *slot = &p->slot[p->sent];
-	struct route route;
-	int r;
+		.index = index,
+		.count = index + 1,
+		.total = ((uint64_t)index + 1) * PING_PIECE};
 
 	memcpy(h.id, p->id, sizeof(h.id));
-	message_encode(message, &h, p->content);
-	slot->sent_ns = clock_ns();
-	r = client_send_packet(p->client, &p->own, message, sizeof(message), &route, err);
+	return message_encode(out, &h, p->content);
+}
+
+static int send_ping(struct pinger *p, struct error *err)
+{
+	struct ping_slot *slot = &p->slot[p->sent];
+	int r = ahead_prepare(p->ahead, err);
+
 	if (r < 0)
 		return r;
-	slot->delay_ms = route.delay_ms;
+	slot->delay_ms = ahead_route(p->ahead)->delay_ms;
+	slot->sent_ns = clock_ns();
+	r = ahead_send(p->ahead, err);
+	if (r < 0)
+		return r;
 	p->sent++;
 	return 0;
 }
@@ -156,6 +164,8 @@ int command_ping(struct client *c, struct error *err)
 {
 	const struct settings *s = c->settings;
 	struct pinger p = {.client = c};
+	struct ahead_source source = {
+		.to = &p.own, .write = write_ping, .context = &p, .count = (uint32_t)s->count};
 	char text[ENDPOINT_STRLEN];
 	const uint64_t started = clock_ns();
 	int r = client_open_socket(c, err);
@@ -174,7 +184,10 @@ int command_ping(struct client *c, struct error *err)
 	if (!s->quiet)
 		printf("PING %s through %u relays, mean delay %g ms at each but the last\n",
 			endpoint_format(text, &p.own), c->route.hops, c->route.mean_delay_ms);
-	r = loop(&p, err);
+	r = ahead_create(c, &source, 1 / s->interval, &p.ahead, err);
+	if (r == 0)
+		r = loop(&p, err);
+	ahead_free(p.ahead);
 	if (p.sent > 0)
 		statistics(&p, started);
 	free(p.slot);

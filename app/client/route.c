@@ -147,14 +147,27 @@ static int refused(enum sphinx_status s, const char *what, struct error *err)
 		sphinx_status_name(s));
 }
 
-int route_datagram(struct crypto *c, const struct route_params *p, const struct route *r,
-	const uint8_t *message, size_t len, uint8_t *out, struct error *err)
+int route_datagrams(struct sphinx_builder *b, const struct route_params *p,
+	const struct route_packet packet[], unsigned n, struct error *err)
 {
-	enum sphinx_status s;
+	struct sphinx_build_item item[ROUTE_BURST];
+	enum sphinx_status status[ROUTE_BURST];
 
-	frame_write(out, p->payload_size, 0);
-	s = sphinx_build(c, &r->sphinx, message, len, p->payload_size, NULL, out + FRAME_SIZE);
-	return s == SPHINX_ok ? 0 : refused(s, "a packet", err);
+	if (n < 1 || n > ROUTE_BURST)
+		return error_set(
+			err, EINVAL, "%u packets at once; 1 to %d are made", n, (int)ROUTE_BURST);
+	for (unsigned i = 0; i < n; i++) {
+		frame_write(packet[i].datagram, p->payload_size, 0);
+		item[i] = (struct sphinx_build_item){.route = &packet[i].route.sphinx,
+			.message = packet[i].message,
+			.message_len = packet[i].len,
+			.out = packet[i].datagram + FRAME_SIZE};
+	}
+	sphinx_build_burst(b, item, n, p->payload_size, status);
+	for (unsigned i = 0; i < n; i++)
+		if (status[i] != SPHINX_ok)
+			return refused(status[i], "a packet", err);
+	return 0;
 }
 
 int route_reply_block(struct crypto *c, const struct route *r, uint8_t surb[SURB_MAX_SIZE],

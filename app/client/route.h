@@ -5,8 +5,8 @@
 #include "core/error.h"
 #include "directory/directory.h"
 #include "neighbours.h"
+#include "sphinx/build_burst.h"
 #include "sphinx/frame.h"
-#include "sphinx/sphinx.h"
 
 /*
  * Routes through the directory's layers, the delays on them, and the datagrams and reply blocks
@@ -39,13 +39,31 @@ struct route {
 int route_draw(const struct route_params *p, const struct endpoint *destination,
 	uint8_t entry_family, struct route *r, struct error *err);
 
-/* A datagram for r->first: frame ‖ packet, route_datagram_size(p) bytes. 0 or -EINVAL. */
-int route_datagram(struct crypto *c, const struct route_params *p, const struct route *r,
-	const uint8_t *message, size_t len, uint8_t *out, struct error *err);
+enum { ROUTE_BURST = 64 };
+
+/* What is made of a route and a message. */
+struct route_packet {
+	struct route route;
+	const uint8_t *message; /* may lie where route_message says */
+	size_t len;
+	uint8_t *datagram; /* for route.first: frame ‖ packet, route_datagram_size(p) bytes */
+};
+
+/* Writes n (1..ROUTE_BURST) datagrams with one call of the builder. 0, or -EINVAL when one of them
+ * cannot be made: then none may be sent. */
+int route_datagrams(struct sphinx_builder *b, const struct route_params *p,
+	const struct route_packet packet[], unsigned n, struct error *err);
 
 static inline size_t route_datagram_size(const struct route_params *p)
 {
 	return FRAME_SIZE + SPHINX_HEADER_SIZE + p->payload_size;
+}
+
+/* Where in a datagram a message may be written before it is encrypted there: route_room(p) bytes.
+ */
+static inline uint8_t *route_message(uint8_t *datagram)
+{
+	return datagram + FRAME_SIZE + SPHINX_HEADER_SIZE;
 }
 
 /* The longest message of a packet. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "ahead.h"
 #include "blocks.h"
 #include "client.h"
 #include "core/secmem.h"
@@ -90,34 +91,43 @@ static void free_blocks(struct reply_wait *w)
 	secmem_free(w->recovery);
 }
 
+struct fragments {
+	const struct message_header *header;
+	const uint8_t *stream;
+};
+
+static size_t write_fragment(void *context, uint32_t index, uint8_t *out)
+{
+	const struct fragments *f = context;
+
+	return message_fragment(f->header, f->stream, index, out);
+}
+
 /* Returns how many packets left; fewer than all with a reason in `err` or client_stop set. */
 static uint32_t send_stream(
 	struct client *c, const struct message_header *h, const uint8_t *stream, struct error *err)
 {
-	uint8_t *message = malloc(route_room(&c->route));
+	struct fragments f = {h, stream};
+	const struct ahead_source source = {
+		.to = &c->settings->to, .write = write_fragment, .context = &f, .count = h->count};
 	struct progress bar;
 	struct pacer pacer;
+	struct ahead *ahead;
 	uint32_t sent = 0;
 
-	if (!message) {
-		error_set(err, ENOMEM, "not enough memory");
+	if (ahead_create(c, &source, c->settings->rate, &ahead, err) < 0)
 		return 0;
-	}
 	progress_start(&bar, "sent", c->settings->quiet);
 	pacer_start(&pacer, c->settings->rate);
 	while (sent < h->count) {
-		size_t len = message_fragment(h, stream, sent, message);
-
 		while (pacer_wait(&pacer) == -EINTR && !client_stop)
 			;
-		if (client_stop ||
-			client_send_packet(c, &c->settings->to, message, len, NULL, err) < 0)
+		if (client_stop || ahead_prepare(ahead, err) < 0 || ahead_send(ahead, err) < 0)
 			break;
 		progress_show(&bar, ++sent, h->count);
 	}
 	progress_end(&bar);
-	sodium_memzero(message, route_room(&c->route));
-	free(message);
+	ahead_free(ahead);
 	return sent;
 }
 

@@ -3,7 +3,7 @@
 
 /* ---- send and receive ---- */
 
-static void carry(const char *ip, size_t len, const char *options)
+static void carry_at(unsigned rate, const char *ip, size_t len, const char *options)
 {
 	const char *at = free_address(ip), *in = path("in"), *out = path("got");
 	char extra[128];
@@ -13,8 +13,8 @@ static void carry(const char *ip, size_t len, const char *options)
 	unlink(out);
 	snprintf(extra, sizeof(extra), "--out %s", out);
 	receive = listening(at, extra);
-	send = start("send", NULL, "send %s --to %s --in %s --mean-delay-ms 5 --rate 2000 %s",
-		network(), at, in, options);
+	send = start("send", NULL, "send %s --to %s --in %s --mean-delay-ms 5 --rate %u %s",
+		network(), at, in, rate, options);
 	assert_status(&send, 0);
 	assert_says(send.err, "only the receiver knows");
 	assert_status(&receive, 0);
@@ -22,11 +22,24 @@ static void carry(const char *ip, size_t len, const char *options)
 	assert_same(in, out);
 }
 
+static void carry(const char *ip, size_t len, const char *options)
+{
+	carry_at(2000, ip, len, options);
+}
+
 static void a_file_of_200_KiB_arrives(void **state)
 {
 	(void)state;
 	carry("127.0.0.1", FILE_SIZE, "");
 	assert_says(path("receive.err"), "in 212 packets");
+}
+
+/* Bursts of 64 and of what is left; few enough packets for the kernel's socket buffers. */
+static void packets_made_64_at_a_time_arrive(void **state)
+{
+	(void)state;
+	carry_at(100000, "127.0.0.1", 75000, "");
+	assert_says(path("receive.err"), "in 78 packets");
 }
 
 static void both_packet_versions_and_all_hop_counts_carry(void **state)
@@ -361,6 +374,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_of_200_KiB_arrives),
+		cmocka_unit_test(packets_made_64_at_a_time_arrive),
 		cmocka_unit_test(both_packet_versions_and_all_hop_counts_carry),
 		cmocka_unit_test(an_empty_message_arrives),
 		cmocka_unit_test(standard_input_reaches_standard_output),

@@ -222,6 +222,24 @@ static void pings_come_back(void **state)
 	assert_says(ping.out, "rtt min/avg/max/p50 = ");
 }
 
+/* Ten at a time, and five; each with the sequence number and the delays of its own. */
+static void pings_made_in_bursts_come_back(void **state)
+{
+	struct child ping = start("ping", NULL,
+		"ping %s --bind 127.0.0.1:0 --count 35 --interval 0.001 --mean-delay-ms 5",
+		network());
+
+	(void)state;
+	assert_status(&ping, 0);
+	for (unsigned i = 0; i < 35; i++) {
+		char seq[16];
+
+		snprintf(seq, sizeof(seq), "seq=%u ", i);
+		assert_says(ping.out, seq);
+	}
+	assert_says(ping.out, "35 packets sent, 35 came back, 0.0% lost");
+}
+
 static void lost_pings_are_counted(void **state)
 {
 	struct child ping;
@@ -260,6 +278,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_hundred_thousand_empty_blocks_are_not_kept),
 		cmocka_unit_test(a_wait_without_a_reply_fails),
 		cmocka_unit_test(pings_come_back),
+		cmocka_unit_test(pings_made_in_bursts_come_back),
 		cmocka_unit_test(lost_pings_are_counted),
 		cmocka_unit_test(an_interrupt_ends_with_the_statistics),
 	};

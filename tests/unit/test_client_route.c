@@ -24,6 +24,7 @@ struct network {
 	char text[16384];
 	unsigned count;
 	struct crypto *crypto;
+	struct sphinx_builder *builder;
 };
 
 static void add_node(struct network *n, unsigned layer, const char *addresses)
@@ -77,13 +78,16 @@ static void finish(struct network *n)
 	unlink(plain);
 	unlink(sealed);
 	n->crypto = crypto_create();
+	n->builder = sphinx_builder_create();
 	assert_non_null(n->crypto);
+	assert_non_null(n->builder);
 }
 
 static void end(struct network *n)
 {
 	directory_free(n->d);
 	crypto_free(n->crypto);
+	sphinx_builder_free(n->builder);
 	free(n);
 }
 
@@ -159,21 +163,21 @@ static void a_packet_reaches_its_destination_through_its_route(void **state)
 		for (uint16_t version = 258; version <= 259; version++) {
 			uint8_t datagram[FRAME_SIZE + SPHINX_HEADER_SIZE + PAYLOAD];
 			struct route_params p = params(n);
+			struct route_packet packet = {.message = (const uint8_t *)"hello",
+				.len = 5,
+				.datagram = datagram};
 			struct sphinx_hop hop;
 			const uint8_t *message;
-			struct route r;
 			size_t len;
 
 			p.hops = hops;
 			p.version = version;
-			assert_int_equal(route_draw(&p, &to, 0, &r, &err), 0);
+			assert_int_equal(route_draw(&p, &to, 0, &packet.route, &err), 0);
 			assert_int_equal(route_datagram_size(&p), sizeof(datagram));
-			assert_int_equal(route_datagram(n->crypto, &p, &r, (const uint8_t *)"hello",
-						 5, datagram, &err),
-				0);
+			assert_int_equal(route_datagrams(n->builder, &p, &packet, 1, &err), 0);
 			assert_int_equal(frame_check(datagram, PAYLOAD), 0);
 			assert_int_equal(datagram[3], 0);
-			travel(n, &r, datagram + FRAME_SIZE, &to, &hop);
+			travel(n, &packet.route, datagram + FRAME_SIZE, &to, &hop);
 			assert_int_equal(hop.version, version);
 			assert_int_equal(
 				sphinx_payload_message(datagram + FRAME_SIZE + SPHINX_HEADER_SIZE,
@@ -192,16 +196,54 @@ static void the_longest_message_fits_and_a_longer_one_is_refused(void **state)
 	uint8_t datagram[FRAME_SIZE + SPHINX_HEADER_SIZE + PAYLOAD], message[PAYLOAD] = {0};
 	struct route_params p = params(n);
 	struct error err = {0};
-	struct route r;
+	struct route_packet packet = {
+		.message = message, .len = route_room(&p), .datagram = datagram};
 
 	(void)state;
-	assert_int_equal(route_draw(&p, &to, 4, &r, &err), 0);
-	assert_int_equal(
-		route_datagram(n->crypto, &p, &r, message, route_room(&p), datagram, &err), 0);
-	assert_int_equal(
-		route_datagram(n->crypto, &p, &r, message, route_room(&p) + 1, datagram, &err),
-		-EINVAL);
+	assert_int_equal(route_draw(&p, &to, 4, &packet.route, &err), 0);
+	assert_int_equal(route_datagrams(n->builder, &p, &packet, 1, &err), 0);
+	packet.len++;
+	assert_int_equal(route_datagrams(n->builder, &p, &packet, 1, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, "bad_message"));
+	end(n);
+}
+
+static void a_burst_is_as_many_packets_each_with_its_own_route_and_message(void **state)
+{
+	enum { SIZE = FRAME_SIZE + SPHINX_HEADER_SIZE + PAYLOAD };
+	struct network *n = usual();
+	const struct endpoint to = endpoint("198.51.100.7:4242");
+	struct route_packet packet[ROUTE_BURST + 1];
+	uint8_t *datagram = calloc(ROUTE_BURST, SIZE);
+	struct route_params p = params(n);
+	struct error err = {0};
+
+	(void)state;
+	assert_non_null(datagram);
+	for (unsigned i = 0; i < ROUTE_BURST; i++) {
+		packet[i].datagram = datagram + i * SIZE;
+		packet[i].message = route_message(packet[i].datagram);
+		packet[i].len = 1 + i;
+		memset(route_message(packet[i].datagram), (int)i, packet[i].len);
+		assert_int_equal(route_draw(&p, &to, 4, &packet[i].route, &err), 0);
+	}
+	assert_int_equal(route_datagrams(n->builder, &p, packet, ROUTE_BURST + 1, &err), -EINVAL);
+	assert_int_equal(route_datagrams(n->builder, &p, packet, ROUTE_BURST, &err), 0);
+	for (unsigned i = 0; i < ROUTE_BURST; i++) {
+		struct sphinx_hop hop;
+		const uint8_t *message;
+		size_t len;
+
+		assert_int_equal(frame_check(packet[i].datagram, PAYLOAD), 0);
+		travel(n, &packet[i].route, packet[i].datagram + FRAME_SIZE, &to, &hop);
+		assert_int_equal(sphinx_payload_message(route_message(packet[i].datagram), PAYLOAD,
+					 &message, &len),
+			SPHINX_ok);
+		assert_int_equal(len, 1 + i);
+		for (size_t k = 0; k < len; k++)
+			assert_int_equal(message[k], i);
+	}
+	free(datagram);
 	end(n);
 }
 
@@ -394,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_reaches_its_destination_through_its_route),
 		cmocka_unit_test(the_longest_message_fits_and_a_longer_one_is_refused),
+		cmocka_unit_test(a_burst_is_as_many_packets_each_with_its_own_route_and_message),
 		cmocka_unit_test(every_relay_is_used_and_layers_keep_their_order),
 		cmocka_unit_test(delays_are_exponential),
 		cmocka_unit_test(the_last_hop_is_asked_for_no_delay),
