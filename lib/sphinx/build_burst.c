@@ -12,6 +12,7 @@
 #include "sphinx/derive.h"
 #include "sphinx/header.h"
 #include "sphinx/payload.h"
+#include "sphinx/surb.h"
 
 /* A group of packets is worked on at a time; with several hops each, it fills every kernel. */
 enum {
@@ -247,17 +248,41 @@ static enum sphinx_status check(const struct sphinx_build_item *item, size_t pay
 	return status == SPHINX_ok ? sphinx_payload_check(item->message_len, payload_size) : status;
 }
 
+static void build_headers(struct group *g, struct batch *t)
+{
+	multiply_by_initial_secret(g, t);
+	for (unsigned i = 0; i < HOPS; i++)
+		finish_hop(g, t, i);
+	drop_bad_points(g);
+	make_headers(g, t);
+}
+
 static void build_group(struct group *g)
 {
 	struct batch t;
 
-	multiply_by_initial_secret(g, &t);
-	for (unsigned i = 0; i < HOPS; i++)
-		finish_hop(g, &t, i);
-	drop_bad_points(g);
-	make_headers(g, &t);
+	build_headers(g, &t);
 	make_payload_keys(g, &t);
 	encrypt_payloads(g, &t);
+}
+
+static void join(struct group *g, const struct sphinx_build_item *item, enum sphinx_status *status)
+{
+	struct secrets *s = &g->b->secrets[g->n];
+
+	g->item[g->n] = item;
+	g->status[g->n] = status;
+	g->secrets[g->n++] = s;
+	if (item->entropy)
+		s->entropy = *item->entropy;
+	else
+		randombytes_buf(&s->entropy, sizeof(s->entropy));
+}
+
+static void wipe(struct sphinx_builder *b)
+{
+	sodium_memzero(b->secrets, sizeof(b->secrets));
+	sodium_stackzero(STACK_USED);
 }
 
 void sphinx_build_burst(struct sphinx_builder *b, const struct sphinx_build_item item[], unsigned n,
@@ -267,21 +292,44 @@ void sphinx_build_burst(struct sphinx_builder *b, const struct sphinx_build_item
 
 	for (unsigned i = 0; i < n;) {
 		for (g.n = 0; i < n && g.n < GROUP; i++) {
-			struct secrets *s = &b->secrets[g.n];
-
 			status[i] = check(&item[i], payload_size);
-			if (status[i] != SPHINX_ok)
-				continue;
-			g.item[g.n] = &item[i];
-			g.status[g.n] = &status[i];
-			g.secrets[g.n++] = s;
-			if (item[i].entropy)
-				s->entropy = *item[i].entropy;
-			else
-				randombytes_buf(&s->entropy, sizeof(s->entropy));
+			if (status[i] == SPHINX_ok)
+				join(&g, &item[i], &status[i]);
 		}
 		build_group(&g);
 	}
-	sodium_memzero(b->secrets, sizeof(b->secrets));
-	sodium_stackzero(STACK_USED);
+	wipe(b);
+}
+
+/* Up to GROUP blocks: their headers are those of packets, which are never made. */
+static void create_group(
+	struct sphinx_builder *b, struct surb_item item[], unsigned n, enum sphinx_status status[])
+{
+	struct sphinx_build_item header[GROUP];
+	struct group g = {.b = b};
+	struct batch t;
+
+	for (unsigned i = 0; i < n; i++) {
+		header[i] = (struct sphinx_build_item){
+			.route = item[i].route, .entropy = item[i].entropy, .out = item[i].surb};
+		item[i].surb_len = item[i].recovery_len = 0;
+		status[i] = surb_check(item[i].route);
+		if (status[i] == SPHINX_ok)
+			join(&g, &header[i], &status[i]);
+	}
+	build_headers(&g, &t);
+	for (unsigned p = 0; p < g.n; p++) {
+		struct surb_item *made = &item[g.item[p] - header];
+
+		made->surb_len = surb_write(made->route, made->first_hop, g.secrets[p]->expanded,
+			made->surb, made->recovery, &made->recovery_len);
+	}
+}
+
+void surb_create_burst(
+	struct sphinx_builder *b, struct surb_item item[], unsigned n, enum sphinx_status status[])
+{
+	for (unsigned i = 0; i < n; i += GROUP)
+		create_group(b, &item[i], n - i < GROUP ? n - i : GROUP, &status[i]);
+	wipe(b);
 }

@@ -31,4 +31,19 @@ void sphinx_builder_free(struct sphinx_builder *b); /* wipes; NULL is fine */
 void sphinx_build_burst(struct sphinx_builder *b, const struct sphinx_build_item item[], unsigned n,
 	size_t payload_size, enum sphinx_status status[]);
 
+/* A reply block to make; the members are the arguments of surb_create. */
+struct surb_item {
+	const struct sphinx_route *route;
+	const uint8_t *first_hop;
+	const struct sphinx_entropy *entropy; /* NULL: drawn from the system */
+	uint8_t *surb;                        /* SURB_MAX_SIZE bytes */
+	uint8_t *recovery;                    /* SURB_RECOVERY_MAX_SIZE bytes; secret */
+	size_t surb_len, recovery_len;        /* set by the call; 0 when the item fails */
+};
+
+/* Any n. As surb_create for each item, with the same bytes for the same entropy; otherwise as
+ * sphinx_build_burst. */
+void surb_create_burst(
+	struct sphinx_builder *b, struct surb_item item[], unsigned n, enum sphinx_status status[]);
+
 #endif

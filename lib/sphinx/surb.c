@@ -3,6 +3,7 @@
 #include "sphinx/derive.h"
 #include "sphinx/header.h"
 #include "sphinx/payload.h"
+#include "sphinx/surb.h"
 #include "crypto/lioness.h"
 
 #include <sodium.h>
@@ -28,24 +29,19 @@ static size_t key_size(uint16_t version)
 	}
 }
 
-enum sphinx_status surb_create(struct crypto *c, const struct sphinx_route *route,
-	const uint8_t first_hop[SPHINX_ADDRESS_SIZE], const struct sphinx_entropy *entropy,
-	uint8_t surb[SURB_MAX_SIZE], size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE],
-	size_t *recovery_len)
+enum sphinx_status surb_check(const struct sphinx_route *route)
+{
+	return key_size(route->version) == 0 ? SPHINX_bad_surb : sphinx_route_check(route);
+}
+
+size_t surb_write(const struct sphinx_route *route, const uint8_t first_hop[SPHINX_ADDRESS_SIZE],
+	const uint8_t expanded[][SPHINX_EXPANDED_SIZE], uint8_t surb[SURB_MAX_SIZE],
+	uint8_t recovery[SURB_RECOVERY_MAX_SIZE], size_t *recovery_len)
 {
 	const size_t size = key_size(route->version);
 	uint8_t *keys = surb + SURB_KEYS;
-	struct sphinx_route_secrets rs;
-	enum sphinx_status status;
 
-	*surb_len = *recovery_len = 0;
-	if (size == 0)
-		return SPHINX_bad_surb;
-	status = sphinx_route_check(route);
-	if (status == SPHINX_ok)
-		status = sphinx_header_build(c, route, entropy, &rs, surb);
-	if (status != SPHINX_ok)
-		return status;
+	*recovery_len = 0;
 	memcpy(surb + SURB_ADDRESS, first_hop, SPHINX_ADDRESS_SIZE);
 	if (route->version == SPHINX_V260) {
 		memcpy(recovery, route->identifier, SPHINX_IDENTIFIER_SIZE);
@@ -53,7 +49,7 @@ enum sphinx_status surb_create(struct crypto *c, const struct sphinx_route *rout
 	}
 	/* keys and seeds stand at the same place of the expanded secret */
 	for (unsigned i = 0; i < route->hops; i++) {
-		const uint8_t *key = rs.expanded[i] + SPHINX_OFF_PAYLOAD_KEY;
+		const uint8_t *key = expanded[i] + SPHINX_OFF_PAYLOAD_KEY;
 
 		if (route->version != SPHINX_V260 || i == route->hops - 1) {
 			memcpy(keys, key, size);
@@ -64,7 +60,23 @@ enum sphinx_status surb_create(struct crypto *c, const struct sphinx_route *rout
 			*recovery_len += SPHINX_SEED_SIZE;
 		}
 	}
-	*surb_len = (size_t)(keys - surb);
+	return (size_t)(keys - surb);
+}
+
+enum sphinx_status surb_create(struct crypto *c, const struct sphinx_route *route,
+	const uint8_t first_hop[SPHINX_ADDRESS_SIZE], const struct sphinx_entropy *entropy,
+	uint8_t surb[SURB_MAX_SIZE], size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE],
+	size_t *recovery_len)
+{
+	struct sphinx_route_secrets rs;
+	enum sphinx_status status = surb_check(route);
+
+	*surb_len = *recovery_len = 0;
+	if (status == SPHINX_ok)
+		status = sphinx_header_build(c, route, entropy, &rs, surb);
+	if (status != SPHINX_ok)
+		return status;
+	*surb_len = surb_write(route, first_hop, rs.expanded, surb, recovery, recovery_len);
 	sodium_memzero(&rs, sizeof(rs));
 	return SPHINX_ok;
 }

@@ -97,6 +97,53 @@ static void agree(unsigned n, size_t payload, unsigned bad)
 	lanes_free(&want);
 }
 
+/* Reply blocks of the same requests. */
+static void agree_on_blocks(unsigned n, unsigned bad)
+{
+	struct lanes out = lanes_new(n, SURB_MAX_SIZE), want = lanes_copy(&out);
+	struct lanes record = lanes_new(n, SURB_RECOVERY_MAX_SIZE), wanted = lanes_copy(&record);
+	static struct surb_item block[N_MAX];
+
+	make_items(n, bad, &out);
+	for (unsigned i = 0; i < n; i++)
+		block[i] = (struct surb_item){.route = &requests[i].route,
+			.first_hop = node_public[i % NODES],
+			.entropy = &requests[i].entropy,
+			.surb = out.ptr[i],
+			.recovery = record.ptr[i],
+			.surb_len = 77,
+			.recovery_len = 77};
+	memset(status, 0xff, sizeof(status));
+	surb_create_burst(builder, block, n, status);
+	for (unsigned i = 0; i < n; i++) {
+		const struct request *r = &requests[i];
+		size_t len, record_len;
+
+		assert_int_equal(status[i],
+			surb_create(crypto, &r->route, node_public[i % NODES], &r->entropy,
+				want.ptr[i], &len, wanted.ptr[i], &record_len));
+		assert_int_equal(block[i].surb_len, len);
+		assert_int_equal(block[i].recovery_len, record_len);
+		assert_true(status[i] == SPHINX_ok ? len > SPHINX_HEADER_SIZE : len == 0);
+	}
+	assert_lanes_equal(&out, &want, n);
+	assert_lanes_equal(&record, &wanted, n);
+	lanes_free(&out);
+	lanes_free(&want);
+	lanes_free(&record);
+	lanes_free(&wanted);
+}
+
+static void reply_blocks_have_the_bytes_of_the_oracle(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n <= 40; n++)
+		agree_on_blocks(n, 0);
+	agree_on_blocks(N_MAX, 0);
+	for (unsigned round = 0; round < 20; round++)
+		agree_on_blocks(1 + randombytes_uniform(70), 2);
+}
+
 static void good_requests_give_the_bytes_of_the_oracle_for_every_size(void **state)
 {
 	(void)state;
@@ -248,6 +295,7 @@ int main(void)
 		cmocka_unit_test(every_vector_width_agrees),
 		cmocka_unit_test(a_small_order_key_at_any_hop_is_refused),
 		cmocka_unit_test(drawn_entropy_gives_packets_that_unwrap),
+		cmocka_unit_test(reply_blocks_have_the_bytes_of_the_oracle),
 		cmocka_unit_test(a_message_may_lie_in_the_payload),
 	};
 
