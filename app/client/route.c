@@ -140,11 +140,22 @@ int route_draw(const struct route_params *p, const struct endpoint *destination,
 	return 0;
 }
 
-/* What cannot happen with a directory and options that were checked is still named. */
-static int refused(enum sphinx_status s, const char *what, struct error *err)
+static int check_burst(unsigned n, struct error *err)
 {
-	return error_set(err, EINVAL, "%s cannot be made: %s (%s)", what, sphinx_status_text(s),
-		sphinx_status_name(s));
+	if (n >= 1 && n <= ROUTE_BURST)
+		return 0;
+	return error_set(err, EINVAL, "%u packets at once; 1 to %d are made", n, (int)ROUTE_BURST);
+}
+
+/* What cannot happen with a directory and options that were checked is still named. */
+static int all_made(
+	const enum sphinx_status status[], unsigned n, const char *what, struct error *err)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (status[i] != SPHINX_ok)
+			return error_set(err, EINVAL, "%s cannot be made: %s (%s)", what,
+				sphinx_status_text(status[i]), sphinx_status_name(status[i]));
+	return 0;
 }
 
 int route_datagrams(struct sphinx_builder *b, const struct route_params *p,
@@ -152,10 +163,10 @@ int route_datagrams(struct sphinx_builder *b, const struct route_params *p,
 {
 	struct sphinx_build_item item[ROUTE_BURST];
 	enum sphinx_status status[ROUTE_BURST];
+	int rc = check_burst(n, err);
 
-	if (n < 1 || n > ROUTE_BURST)
-		return error_set(
-			err, EINVAL, "%u packets at once; 1 to %d are made", n, (int)ROUTE_BURST);
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < n; i++) {
 		frame_write(packet[i].datagram, p->payload_size, 0);
 		item[i] = (struct sphinx_build_item){.route = &packet[i].route.sphinx,
@@ -164,20 +175,24 @@ int route_datagrams(struct sphinx_builder *b, const struct route_params *p,
 			.out = packet[i].datagram + FRAME_SIZE};
 	}
 	sphinx_build_burst(b, item, n, p->payload_size, status);
-	for (unsigned i = 0; i < n; i++)
-		if (status[i] != SPHINX_ok)
-			return refused(status[i], "a packet", err);
-	return 0;
+	return all_made(status, n, "a packet", err);
 }
 
-int route_reply_block(struct crypto *c, const struct route *r, uint8_t surb[SURB_MAX_SIZE],
-	size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE], size_t *recovery_len,
-	struct error *err)
+int route_reply_blocks(struct sphinx_builder *b, const struct route r[], struct surb_item item[],
+	unsigned n, struct error *err)
 {
-	uint8_t first[SPHINX_ADDRESS_SIZE];
-	enum sphinx_status s;
+	uint8_t first[ROUTE_BURST][SPHINX_ADDRESS_SIZE];
+	enum sphinx_status status[ROUTE_BURST];
+	int rc = check_burst(n, err);
 
-	address_encode(first, &r->first);
-	s = surb_create(c, &r->sphinx, first, NULL, surb, surb_len, recovery, recovery_len);
-	return s == SPHINX_ok ? 0 : refused(s, "a reply block", err);
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < n; i++) {
+		address_encode(first[i], &r[i].first);
+		item[i].route = &r[i].sphinx;
+		item[i].first_hop = first[i];
+		item[i].entropy = NULL;
+	}
+	surb_create_burst(b, item, n, status);
+	return all_made(status, n, "a reply block", err);
 }

@@ -72,11 +72,11 @@ static inline size_t route_room(const struct route_params *p)
 	return p->payload_size - SPHINX_PAYLOAD_OVERHEAD;
 }
 
-/* A reply block that leads to r's destination. `recovery` (secret) as in surb_create. 0 or -EINVAL.
- */
-int route_reply_block(struct crypto *c, const struct route *r, uint8_t surb[SURB_MAX_SIZE],
-	size_t *surb_len, uint8_t recovery[SURB_RECOVERY_MAX_SIZE], size_t *recovery_len,
-	struct error *err);
+/* n (1..ROUTE_BURST) reply blocks, of which block i leads to r[i]'s destination. The caller has set
+ * `surb` and `recovery` of each item, the rest is set here. 0, or -EINVAL when one of them cannot
+ * be made. */
+int route_reply_blocks(struct sphinx_builder *b, const struct route r[], struct surb_item item[],
+	unsigned n, struct error *err);
 
 /* A node's address of one family (0: any); NULL when it has none. */
 const struct endpoint *route_address_of(const struct directory_node *n, uint8_t family);

@@ -46,40 +46,59 @@ static void note_end_of_blocks(const struct client *c, uint64_t now)
 		text, c->settings->wait);
 }
 
+/* Blocks first..first+n-1, n <= ROUTE_BURST. */
+static int make_burst(struct client *c, struct reply_wait *w, struct route_params *params,
+	struct sphinx_builder *builder, size_t first, unsigned n, struct error *err)
+{
+	struct surb_item item[ROUTE_BURST] = {0};
+	struct route route[ROUTE_BURST];
+	struct endpoint own;
+	int r = client_own_address(c, &own, err);
+
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		item[i].surb = w->surb[first + i];
+		item[i].recovery = w->recovery[first + i].secret;
+		r = client_draw_route(c, params, &own, own.family, &route[i], err);
+	}
+	if (r == 0)
+		r = route_reply_blocks(builder, route, item, n, err);
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		w->recovery[first + i].len = item[i].recovery_len;
+		w->block[first + i] = (struct message_block){.version = params->version,
+			.len = (uint16_t)item[i].surb_len,
+			.data = item[i].surb};
+	}
+	return r;
+}
+
 static int make_blocks(struct client *c, struct reply_wait *w, struct error *err)
 {
 	const struct settings *s = c->settings;
 	struct route_params params = c->route;
-	struct endpoint own;
-	int r = client_own_address(c, &own, err);
+	struct sphinx_builder *builder;
+	int r = 0;
 
-	if (r < 0)
-		return r;
 	params.version = (uint16_t)s->reply_version;
 	w->count = s->reply_blocks;
 	w->block = calloc(w->count, sizeof(*w->block));
 	w->surb = calloc(w->count, sizeof(*w->surb));
 	w->recovery = secmem_alloc(w->count * sizeof(*w->recovery));
-	if (!w->block || !w->surb || !w->recovery)
-		return error_set(err, ENOMEM,
+	builder = sphinx_builder_create();
+	if (!w->block || !w->surb || !w->recovery || !builder)
+		r = error_set(err, ENOMEM,
 			"no locked memory for the secrets of %zu reply blocks; raise the limit "
 			"(ulimit -l 8192) or ask for fewer",
 			w->count);
-	for (size_t i = 0; i < w->count; i++) {
-		struct route route;
-		size_t len;
+	for (size_t i = 0; r == 0 && i < w->count; i += ROUTE_BURST) {
+		const size_t left = w->count - i;
 
-		r = client_draw_route(c, &params, &own, own.family, &route, err);
-		if (r == 0)
-			r = route_reply_block(c->crypto, &route, w->surb[i], &len,
-				w->recovery[i].secret, &w->recovery[i].len, err);
-		if (r < 0)
-			return r;
-		w->block[i] = (struct message_block){
-			.version = params.version, .len = (uint16_t)len, .data = w->surb[i]};
+		r = make_burst(c, w, &params, builder, i,
+			left < ROUTE_BURST ? (unsigned)left : ROUTE_BURST, err);
 	}
-	note_end_of_blocks(c, params.now);
-	return 0;
+	sphinx_builder_free(builder);
+	if (r == 0)
+		note_end_of_blocks(c, params.now);
+	return r;
 }
 
 static void free_blocks(struct reply_wait *w)

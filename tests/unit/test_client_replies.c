@@ -73,6 +73,34 @@ static void blocks_of_version_260_bring_the_reply(void **state)
 	answer(260);
 }
 
+/* Blocks are made 64 at a time: these are two bursts, and 65 of them are used. */
+static void a_reply_through_blocks_of_two_bursts_arrives(void **state)
+{
+	const char *at = free_address("127.0.0.1"), *back = free_address("127.0.0.1");
+	const char *in = path("in"), *question = path("question"), *file = path("blocks");
+	const char *got = path("answer");
+	struct child receive, send, reply;
+	char extra[200];
+
+	(void)state;
+	make_file(question, 100);
+	make_file(in, 62000);
+	unlink(got);
+	unlink(file);
+	snprintf(extra, sizeof(extra), "--save-reply-blocks %s", file);
+	receive = listening(at, extra);
+	send = start("send", NULL,
+		"send %s --to %s --in %s --mean-delay-ms 2 --bind %s --reply-blocks 66 "
+		"--reply-version 260 --wait 40 --out %s",
+		network(), at, question, back, got);
+	assert_status(&receive, 0);
+	reply = start("reply", NULL, "reply %s --block %s --in %s", network(), file, in);
+	assert_status(&reply, 0);
+	assert_status(&send, 0);
+	assert_same(in, got);
+	assert_int_equal(blocks_in(file), 1);
+}
+
 /* A question with one block has come, and its sender waits at the address that is returned. */
 static const char *ask(const char *options, struct child *send)
 {
@@ -272,6 +300,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(blocks_of_version_258_bring_the_reply),
 		cmocka_unit_test(blocks_of_version_259_bring_the_reply),
 		cmocka_unit_test(blocks_of_version_260_bring_the_reply),
+		cmocka_unit_test(a_reply_through_blocks_of_two_bursts_arrives),
 		cmocka_unit_test(the_blocks_know_the_networks_payload_size),
 		cmocka_unit_test(a_block_of_another_network_is_refused_and_kept),
 		cmocka_unit_test(forged_replies_do_not_use_a_block_up),

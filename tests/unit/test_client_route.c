@@ -395,9 +395,10 @@ static void a_reply_block_leads_back_and_its_maker_alone_reads_260(void **state)
 	(void)state;
 	for (p.version = 258; p.version <= 260; p.version++) {
 		uint8_t surb[SURB_MAX_SIZE], recovery[SURB_RECOVERY_MAX_SIZE], first[32];
+		struct surb_item item = {.surb = surb, .recovery = recovery};
 		uint8_t packet[SPHINX_HEADER_SIZE + PAYLOAD];
 		uint8_t *payload = packet + SPHINX_HEADER_SIZE;
-		size_t surb_len, recovery_len, len;
+		size_t len;
 		enum sphinx_status plain;
 		const uint8_t *message;
 		struct sphinx_hop hop;
@@ -405,10 +406,8 @@ static void a_reply_block_leads_back_and_its_maker_alone_reads_260(void **state)
 		struct route r;
 
 		assert_int_equal(route_draw(&p, &me, 0, &r, &err), 0);
-		assert_int_equal(route_reply_block(n->crypto, &r, surb, &surb_len, recovery,
-					 &recovery_len, &err),
-			0);
-		assert_int_equal(surb_use(n->crypto, p.version, surb, surb_len,
+		assert_int_equal(route_reply_blocks(n->builder, &r, &item, 1, &err), 0);
+		assert_int_equal(surb_use(n->crypto, p.version, surb, item.surb_len,
 					 (const uint8_t *)"answer", 6, PAYLOAD, packet, first),
 			SPHINX_ok);
 		assert_int_equal(address_decode(first, &to), SPHINX_ok);
@@ -418,12 +417,12 @@ static void a_reply_block_leads_back_and_its_maker_alone_reads_260(void **state)
 		if (p.version == 260) {
 			assert_int_equal(plain, SPHINX_bad_payload);
 			assert_memory_equal(hop.identifier, recovery, SPHINX_IDENTIFIER_SIZE);
-			assert_int_equal(surb_recover(n->crypto, recovery, recovery_len, payload,
-						 PAYLOAD, &message, &len),
+			assert_int_equal(surb_recover(n->crypto, recovery, item.recovery_len,
+						 payload, PAYLOAD, &message, &len),
 				SPHINX_ok);
 		} else {
 			assert_int_equal(plain, SPHINX_ok);
-			assert_int_equal(recovery_len, 0);
+			assert_int_equal(item.recovery_len, 0);
 		}
 		assert_int_equal(len, 6);
 		assert_memory_equal(message, "answer", 6);
