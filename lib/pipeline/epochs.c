@@ -134,7 +134,7 @@ static void keep_ended(struct betanet *b, const struct epoch_meta *meta)
 	out->key_period = meta->key_period;
 	memcpy(out->vrf_public, meta->vrf_public, sizeof(out->vrf_public));
 	memcpy(out->beacon, meta->beacon, sizeof(out->beacon));
-	out->beacon_source = meta->beacon_source;
+	out->beacon_source = (int)meta->beacon_source;
 	out->proved = meta->proved;
 	out->packets = processed - e->processed_before;
 	e->processed_before = processed;

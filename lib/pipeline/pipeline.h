@@ -240,6 +240,8 @@ int port_start(struct port *p, struct error *err);
 /* Stops and closes the ethdev; workers must have stopped. */
 void port_stop(struct port *p);
 void port_close(struct port *p);
+/* Frees the mbufs in a ring; NULL is fine. */
+void ring_drop(struct rte_ring *r);
 int txq_init(struct betanet *b, struct txq *q, const char *name, bool single_producer,
 	struct error *err);
 

@@ -193,12 +193,17 @@ void port_stop(struct port *p)
 	rte_eth_dev_close(p->id);
 }
 
-static void free_ring(struct rte_ring *r)
+void ring_drop(struct rte_ring *r)
 {
 	void *m;
 
 	while (r && rte_ring_dequeue(r, &m) == 0)
 		rte_pktmbuf_free(m);
+}
+
+static void free_ring(struct rte_ring *r)
+{
+	ring_drop(r);
 	rte_ring_free(r);
 }
 
