@@ -2,6 +2,7 @@
 #include "link/wire.h"
 
 #include <netinet/in.h>
+#include <smmintrin.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
@@ -38,11 +39,24 @@ void link_template_make(struct link_template *t, const uint8_t src_mac[LINK_MAC_
 
 uint16_t link_sum(const void *data, size_t len)
 {
+	const __m128i low = _mm_set1_epi64x(0xffffffff);
+	__m128i even = _mm_setzero_si128(), odd = even;
 	const uint8_t *p = data;
-	uint64_t sum = 0;
+	uint64_t sum;
 	uint32_t tail = 0;
 
-	/* 32-bit words in a 64-bit accumulator: no carry can be lost, and compilers vectorise it */
+	/* 32-bit words in 64-bit accumulators: no carry can be lost */
+	for (; len >= 32; p += 32, len -= 32) {
+		__m128i a = _mm_loadu_si128((const __m128i *)p);
+		__m128i b = _mm_loadu_si128((const __m128i *)(p + 16));
+
+		even = _mm_add_epi64(
+			even, _mm_add_epi64(_mm_and_si128(a, low), _mm_and_si128(b, low)));
+		odd = _mm_add_epi64(
+			odd, _mm_add_epi64(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32)));
+	}
+	even = _mm_add_epi64(even, odd);
+	sum = (uint64_t)_mm_cvtsi128_si64(even) + (uint64_t)_mm_extract_epi64(even, 1);
 	for (; len >= 4; p += 4, len -= 4) {
 		uint32_t word;
 
@@ -96,4 +110,35 @@ void link_template_write(
 {
 	link_template_write_sum(
 		t, out, payload_len, offload ? 0 : link_sum(out + t->len, payload_len), offload);
+}
+
+void link_ready_make(struct link_ready *r, const struct link_template *t,
+	const uint8_t frame[LINK_READY_FRAME], size_t payload_len, bool offload)
+{
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(r->bytes + t->len - sizeof(*udp));
+
+	memset(r, 0, sizeof(*r));
+	/* the sum that the checksum is made of: that of a payload whose sum is zero */
+	link_template_write_sum(t, r->bytes, payload_len + LINK_READY_FRAME,
+		link_sum(frame, LINK_READY_FRAME), offload);
+	r->sum = (uint16_t)~udp->dgram_cksum;
+	memcpy(r->bytes + t->len, frame, LINK_READY_FRAME);
+	r->len = (uint8_t)(t->len + LINK_READY_FRAME);
+	r->offload = offload;
+}
+
+void link_ready_write(const struct link_ready *r, uint8_t *out, uint16_t payload_sum)
+{
+	uint16_t checksum = (uint16_t)~link_sum_add(r->sum, payload_sum);
+
+	/* two lengths are all that there are: copies of a known size */
+	if (r->len == LINK_HEADER4 + LINK_READY_FRAME)
+		memcpy(out, r->bytes, LINK_HEADER4 + LINK_READY_FRAME);
+	else
+		memcpy(out, r->bytes, LINK_HEADER6 + LINK_READY_FRAME);
+	if (r->offload)
+		return;
+	if (checksum == 0)
+		checksum = 0xffff; /* zero means «none» */
+	memcpy(out + r->len - LINK_READY_FRAME - 2, &checksum, sizeof(checksum));
 }

@@ -85,6 +85,26 @@ void link_template_write_sum(const struct link_template *t, uint8_t *out, size_t
 void link_template_write(
 	const struct link_template *t, uint8_t *out, size_t payload_len, bool offload);
 
+/*
+ * Headers and frame towards one neighbour for payloads of one length: everything is filled in but
+ * the payload's part of the UDP checksum.
+ */
+enum { LINK_READY_FRAME = 4 };
+
+struct link_ready {
+	uint8_t bytes[LINK_HEADER_MAX + LINK_READY_FRAME];
+	uint8_t len;
+	bool offload;
+	uint16_t sum; /* of pseudo-header, UDP header and frame */
+};
+
+/* `frame` stands between the headers and a payload of `payload_len` bytes. */
+void link_ready_make(struct link_ready *r, const struct link_template *t,
+	const uint8_t frame[LINK_READY_FRAME], size_t payload_len, bool offload);
+
+/* Writes r->len bytes to `out`, directly in front of the payload. */
+void link_ready_write(const struct link_ready *r, uint8_t *out, uint16_t payload_sum);
+
 /* One's complement sum of bytes as 16-bit words in memory order, not complemented (RFC 1071). Sums
  * of parts that start at even offsets may be added with link_sum_add. */
 uint16_t link_sum(const void *data, size_t len);

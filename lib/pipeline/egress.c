@@ -4,6 +4,7 @@
 #include "sphinx/frame.h"
 
 #include <rte_cycles.h>
+#include <rte_prefetch.h>
 
 /* ---- headers
  * -------------------------------------------------------------------------------------------- */
@@ -21,6 +22,18 @@ static int neighbour_mac(const struct snapshot *s, const struct endpoint *via, c
 	return 0;
 }
 
+/* `headers`: Ethernet, IP and UDP, in bytes. */
+static void set_offload(const struct port *p, struct rte_mbuf *m, unsigned headers)
+{
+	m->ol_flags = 0;
+	if (!p->tx_offload)
+		return;
+	m->l2_len = RTE_ETHER_HDR_LEN;
+	m->l3_len =
+		headers == LINK_HEADER4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	m->ol_flags = headers == LINK_HEADER4 ? p->tx_flags4 : p->tx_flags6;
+}
+
 /* Writes the headers in front of the mbuf's content. */
 static void put_headers(const struct port *p, const struct link_template *t, struct rte_mbuf *m)
 {
@@ -28,13 +41,7 @@ static void put_headers(const struct port *p, const struct link_template *t, str
 	uint8_t *head = (uint8_t *)rte_pktmbuf_prepend(m, t->len);
 
 	link_template_write_sum(t, head, payload, packet_meta(m)->sum, p->tx_offload);
-	m->ol_flags = 0;
-	if (p->tx_offload) {
-		m->l2_len = RTE_ETHER_HDR_LEN;
-		m->l3_len =
-			t->family == 4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
-		m->ol_flags = t->family == 4 ? p->tx_flags4 : p->tx_flags6;
-	}
+	set_offload(p, m, t->len);
 }
 
 /* 0; -EAGAIN: the neighbour is not known yet, *want says whom to ask for; -ENOENT: the hop is gone.
@@ -45,7 +52,6 @@ static int head_forward(struct worker *w, const struct snapshot *s, struct rte_m
 	const struct betanet *b = w->b;
 	struct packet_meta *meta = packet_meta(m);
 	const struct hop *hop;
-	uint8_t *frame;
 
 	if (meta->hops_generation != s->hops_generation) {
 		/* the directory changed while the packet was parked */
@@ -69,10 +75,9 @@ static int head_forward(struct worker *w, const struct snapshot *s, struct rte_m
 				     itself */
 		return -EAGAIN;
 	}
-	frame = (uint8_t *)rte_pktmbuf_prepend(m, FRAME_SIZE);
-	frame_write(frame, b->cfg.payload_size, 0);
-	meta->sum = link_sum_add(meta->sum, link_sum(frame, FRAME_SIZE));
-	put_headers(&b->ports[*port], &hop->header, m);
+	link_ready_write(
+		&hop->header, (uint8_t *)rte_pktmbuf_prepend(m, hop->header.len), meta->sum);
+	set_offload(&b->ports[*port], m, hop->header.len - FRAME_SIZE);
 	return 0;
 }
 
@@ -175,6 +180,14 @@ unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now)
 	unsigned count[BETANET_MAX_PORTS] = {0};
 	unsigned n = wheel_expire(w->wheel, now, due, w->b->cfg.batch_size);
 
+	/* a packet was parked for long: neither its mbuf nor its headroom is in the cache */
+	for (unsigned i = 0; i < n; i++) {
+		rte_prefetch0(due[i].obj);
+		rte_prefetch0(packet_meta(due[i].obj));
+	}
+	for (unsigned i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod_offset(
+			(struct rte_mbuf *)due[i].obj, char *, -LINK_HEADER_MAX));
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = due[i].obj;
 		struct packet_meta *meta = packet_meta(m);

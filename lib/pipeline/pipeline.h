@@ -48,7 +48,7 @@ struct hop {
 	bool reachable; /* some port has its prefix or a gateway */
 	bool allowed;   /* in the neighbours' set, where there is one */
 	bool resolved;  /* `header` is complete */
-	struct link_template header;
+	struct link_ready header;
 };
 
 /* Immutable once published; freed after every worker passed a quiescent state. */

@@ -3,9 +3,10 @@
  * freed after a grace period (rte_rcu_qsbr). */
 #include "pipeline/pipeline.h"
 #include "core/bytes.h"
+#include "sphinx/frame.h"
 
 #include <errno.h>
-#include <rte_jhash.h>
+#include <rte_hash_crc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,7 +27,7 @@ static struct rte_hash *index_create(unsigned entries)
 		.name = name,
 		.entries = RTE_MAX(entries, 8u),
 		.key_len = KEY_SIZE,
-		.hash_func = rte_jhash,
+		.hash_func = rte_hash_crc,
 		.socket_id = SOCKET_ID_ANY,
 	};
 
@@ -50,6 +51,8 @@ static void fill_hop(struct betanet *b, struct hop *hop, const struct endpoint *
 {
 	struct endpoint via, from = {.port = b->cfg.udp_port, .family = to->family};
 	const struct neighbour *n;
+	uint8_t frame[FRAME_SIZE];
+	struct link_template t;
 	const struct port *p;
 	int at = port_route(b, to, &via);
 
@@ -62,7 +65,9 @@ static void fill_hop(struct betanet *b, struct hop *hop, const struct endpoint *
 	if (!n || !n->resolved)
 		return;
 	memcpy(from.ip, to->family == 4 ? p->host.ipv4 : p->host.ipv6, to->family == 4 ? 4 : 16);
-	link_template_make(&hop->header, p->host.mac, n->mac, &from, to);
+	link_template_make(&t, p->host.mac, n->mac, &from, to);
+	frame_write(frame, b->cfg.payload_size, 0);
+	link_ready_make(&hop->header, &t, frame, b->packet_size, p->tx_offload);
 	hop->resolved = true;
 }
 

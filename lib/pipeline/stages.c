@@ -278,9 +278,21 @@ static enum drop_reason route_one(const struct betanet *b, const struct snapshot
 						: route_final(b, &to, m, packet, hop);
 }
 
+/* The sum over a packet reads all of it, and the burst is larger than the first-level cache. */
+static void prefetch_packet(const struct burst *b, unsigned i)
+{
+	if (i >= b->n)
+		return;
+	for (unsigned at = 0; at < b->m[i]->data_len; at += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(b->packet[i] + at);
+}
+
 void stage_route(struct worker *w, struct burst *b, const struct snapshot *s)
 {
+	for (unsigned i = 0; i < b->n; i++)
+		rte_prefetch0(packet_meta(b->m[i]));
 	for (unsigned i = 0; i < b->n; i++) {
+		prefetch_packet(b, i + 1);
 		b->reason[i] = route_one(w->b, s, b->m[i], b->packet[i], &b->hop[i]);
 		if (w->b->port_count && burst_live(b, i))
 			packet_meta(b->m[i])->sum =
