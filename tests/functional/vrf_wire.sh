@@ -20,7 +20,7 @@ lab() { # name packets rate
 }
 
 # A right law fails a limit of 1 % once in a hundred times; a wrong one fails twice.
-for try in 1 2; do
+for _ in 1 2; do
 	lab light 2000 200 && lab heavy 2000 1000 &&
 		python3 tests/functional/vrf_wire.py $mean_ms "$work/light" "$work/heavy" >"$work/result" && break
 	cat "$work/result" 2>/dev/null

@@ -14,7 +14,8 @@
 
 static const char rest[] =
 	"node = { name = \"mix1\"; type = \"middle\"; port = 9000; };\n"
-	"keys = { sphinx_key_file = \"/etc/betanet/sphinx.secret\"; };\nvrf = { mode = \"sender\"; };\n"
+	"keys = { sphinx_key_file = \"/etc/betanet/sphinx.secret\"; };\nvrf = { mode = \"sender\"; "
+	"};\n"
 	"directory = { file = \"/etc/betanet/directory.conf\"; authority = "
 	"\"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"; };\n";
 
