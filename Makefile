@@ -7,6 +7,7 @@
 #
 # What is built is found by name, so that adding a file needs no change here:
 #   lib/*/X.c                libbetanet.a           app/P/*.c        betanet-P
+#   lib/*/gen/X.py           prints assembly for libbetanet.a
 #   tests/unit/test_X.c      build/tests/test_X, without EAL (proves that the module needs none)
 #   tests/unit/eal_X.c       build/tests/eal_X, with EAL
 #   tests/unit/vectors_X.c   build/tests/vectors_X  tests/fuzz/fuzz_X.c  build/tests/fuzz_X
@@ -52,7 +53,7 @@ isa = $(strip $(foreach i,avx2 avx512 shani sse41,$(if $(filter %_$(i),$(basenam
 slow = $(if $(SANITIZE),$(if $(call isa,$(1)),-O1))
 
 LIB_SRC := $(sort $(wildcard lib/*/*.c) $(wildcard lib/*/*.S))
-LIB_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(LIB_SRC)))
+LIB_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(LIB_SRC) $(wildcard lib/*/gen/*.py)))
 LIB := $(BUILD)/libbetanet.a
 APPS := $(sort $(patsubst app/%/,%,$(dir $(wildcard app/*/main.c))))
 APP_BIN := $(APPS:%=$(BUILD)/betanet-%)
@@ -117,7 +118,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@sed -n '1,19s/^# \{0,1\}//p' Makefile
+	@sed -n '1,20s/^# \{0,1\}//p' Makefile
 	@echo "targets: deps all run test perf fuzz lint format install clean"
 
 # --- rules ---
@@ -130,6 +131,15 @@ $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
 	@$(if $(Q),echo "  AS    $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# assembly that a script writes
+$(BUILD)/%.S: %.py
+	@mkdir -p $(@D)
+	$(Q)python3 $< >$@.tmp && mv $@.tmp $@
+
+$(BUILD)/%.o: $(BUILD)/%.S
+	@$(if $(Q),echo "  AS    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)

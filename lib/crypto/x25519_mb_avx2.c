@@ -1,14 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * The products are written in an order that keeps few sums alive. gcc's expansion would pull each
- * back to where it is used, and the sixteen registers spill: 5 % slower in the ladder, 12 % in the
- * comb (gcc 12).
- */
-#ifndef __clang__
-#pragma GCC optimize("no-tree-ter")
-#endif
-
 #include "crypto/x25519_mb_kernel.h"
 #include "crypto/x25519_mb_fe_avx2.h"
 #include "crypto/x25519_mb_ladder.h"

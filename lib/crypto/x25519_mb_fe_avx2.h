@@ -42,7 +42,9 @@
 #include "crypto/x25519_mb_kernel.h"
 
 #define FE_LANES 4
-#define FE_COMB_CALLS 1 /* pair_mult: 3.1 us a point with calls, 4.6 without (Zen 5) */
+#define FE_LADDER_GROUPS 2 /* groups of the ladder in turns */
+#define FE_COMB_GROUPS 2   /* groups of a comb's multiplication in turns */
+#define FE_COMB_CALLS 0    /* products are calls by themselves */
 
 typedef __m256i fe_words; /* one 64-bit word for each lane */
 typedef __m256d fe_mask;  /* a lane is chosen when its top bit is set */
@@ -117,21 +119,13 @@ FE_INLINE __m256i fe_times19(__m256i x)
 	return _mm256_add_epi64(_mm256_add_epi64(x16, x), x2);
 }
 
-/* clang 14 spills so much in a step with all products inlined that calls are faster (14 against 10
- * us). */
-#ifdef __clang__
-#define FE_COLS static __attribute__((noinline))
-#else
-#define FE_COLS FE_INLINE
-#endif
-
 /*
  * r = a * b as columns. The high columns come first and are folded as soon as they are complete, so
  * that at most six sums are alive.
  */
 #define FE_P(i, j) fe_mul_add(s + (i) + (j), a->limb[i], b->limb[j])
 #define FE_FOLD(k) s[k] = fe_times19(s[(k) + 5])
-FE_COLS void fe_mul_cols(struct cols *r, const struct fe *a, const struct fe *b)
+FE_INLINE void fe_mul_cols_c(struct cols *r, const struct fe *a, const struct fe *b)
 {
 	__m256i s[10];
 	__m256i s4;
@@ -156,7 +150,7 @@ FE_COLS void fe_mul_cols(struct cols *r, const struct fe *a, const struct fe *b)
 }
 
 /* r = a^2 as columns: 15 products instead of 25, those off the diagonal with one factor doubled. */
-FE_COLS void fe_sqr_cols(struct cols *r, const struct fe *a)
+FE_INLINE void fe_sqr_cols_c(struct cols *r, const struct fe *a)
 {
 	struct fe two;
 	const struct fe *b = &two;
@@ -274,7 +268,98 @@ FE_INLINE void fe_carry(struct fe *r, const struct cols *c, int muls, int sqrs, 
 /* The same, for columns of which none was subtracted. */
 #define fe_carry_sum fe_carry
 
-/* --- elements --- */
+/* --- products --- */
+
+#if defined(__x86_64__) && defined(__ELF__) && !defined(FE_AVX2_C)
+#define FE_ASSEMBLY 1
+#else
+#define FE_ASSEMBLY 0
+#endif
+
+#if FE_ASSEMBLY
+/*
+ * In assembly, made by gen/fe_avx2.py, which states the calling convention. A compiler that does
+ * not know of the call keeps its red zone below the stack pointer: it is stepped over.
+ */
+#define FE_CALL(function) "lea -128(%%rsp), %%rsp\n\tcall " function "\n\tlea 128(%%rsp), %%rsp"
+#define FE_LOST5                                                                                   \
+	"xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#define FE_LOST "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", FE_LOST5
+
+/* in ymm0..4, where the function leaves them */
+#define FE_COLUMNS                                                                                 \
+	register __m256i c0 __asm__("ymm0");                                                       \
+	register __m256i c1 __asm__("ymm1");                                                       \
+	register __m256i c2 __asm__("ymm2");                                                       \
+	register __m256i c3 __asm__("ymm3");                                                       \
+	register __m256i c4 __asm__("ymm4")
+#define FE_COLUMNS_OUT "=x"(c0), "=x"(c1), "=x"(c2), "=x"(c3), "=x"(c4)
+
+FE_INLINE void fe_mul_cols(struct cols *r, const struct fe *a, const struct fe *b)
+{
+	FE_COLUMNS;
+
+	__asm__(FE_CALL("fe_avx2_mul_cols")
+		: FE_COLUMNS_OUT
+		: "S"(a), "d"(b), "m"(*a), "m"(*b)
+		: FE_LOST5);
+	*r = (struct cols){{c0, c1, c2, c3, c4}};
+}
+
+FE_INLINE void fe_sqr_cols(struct cols *r, const struct fe *a)
+{
+	FE_COLUMNS;
+
+	__asm__(FE_CALL("fe_avx2_sqr_cols") : FE_COLUMNS_OUT : "S"(a), "m"(*a) : FE_LOST5);
+	*r = (struct cols){{c0, c1, c2, c3, c4}};
+}
+
+FE_INLINE void fe_mul(struct fe *r, const struct fe *a, const struct fe *b)
+{
+	__asm__(FE_CALL("fe_avx2_mul")
+		: "=m"(*r)
+		: "D"(r), "S"(a), "d"(b), "m"(*a), "m"(*b)
+		: FE_LOST);
+}
+
+FE_INLINE void fe_sqr(struct fe *r, const struct fe *a)
+{
+	__asm__(FE_CALL("fe_avx2_sqr") : "=m"(*r) : "D"(r), "S"(a), "m"(*a) : FE_LOST);
+}
+
+/* sum = m + a*b, diff = m - a*b, carried; m are the columns of a product. */
+FE_INLINE void fe_mul_both(struct fe *sum, struct fe *diff, const struct cols *m,
+	const struct fe *a, const struct fe *b)
+{
+	register const struct cols *m8 __asm__("r8") = m;
+
+	__asm__(FE_CALL("fe_avx2_mul_both_mul")
+		: "=m"(*sum), "=m"(*diff)
+		: "D"(sum), "c"(diff), "r"(m8), "S"(a), "d"(b), "m"(*m), "m"(*a), "m"(*b)
+		: FE_LOST);
+}
+
+/* The same where m are the columns of a square. */
+FE_INLINE void fe_sqr_mul_both(struct fe *sum, struct fe *diff, const struct cols *m,
+	const struct fe *a, const struct fe *b)
+{
+	register const struct cols *m8 __asm__("r8") = m;
+
+	__asm__(FE_CALL("fe_avx2_mul_both_sqr")
+		: "=m"(*sum), "=m"(*diff)
+		: "D"(sum), "c"(diff), "r"(m8), "S"(a), "d"(b), "m"(*m), "m"(*a), "m"(*b)
+		: FE_LOST);
+}
+#else
+FE_INLINE void fe_mul_cols(struct cols *r, const struct fe *a, const struct fe *b)
+{
+	fe_mul_cols_c(r, a, b);
+}
+
+FE_INLINE void fe_sqr_cols(struct cols *r, const struct fe *a)
+{
+	fe_sqr_cols_c(r, a);
+}
 
 FE_INLINE void fe_mul(struct fe *r, const struct fe *a, const struct fe *b)
 {
@@ -291,6 +376,9 @@ FE_INLINE void fe_sqr(struct fe *r, const struct fe *a)
 	fe_sqr_cols(&c, a);
 	fe_carry_sum(r, &c, 0, 1, 0);
 }
+#endif
+
+/* --- elements --- */
 
 /* r = a + b and r = a - b, carried. As doubles the sum of two carried limbs could need 52 bits and
  * leave the binade that cols_from_fe wants; as columns it can not. */

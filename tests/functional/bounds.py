@@ -382,6 +382,7 @@ FORMULAS = [ladder_start, ladder_step, ladder_chunk, powers_and_products, efgh_d
 # Functions of the headers whose arithmetic is a formula above under another name, or calls one.
 SAME_AS = {"fe_mul_far": powers_and_products, "fe_sqr_times": powers_and_products, "fe_divide": powers_and_products,
            "fe_invert": powers_and_products, "fe_pow250": powers_and_products, "fe_pow_root": powers_and_products,
+           "fe_mul_both": ladder_step, "fe_sqr_mul_both": ladder_step,
            "fe_mul_each": powers_and_products, "comb_mul": powers_and_products, "tables_normalise": powers_and_products,
            "entry_times2d": powers_and_products, "efgh_to_sd": efgh_to_sums, "comb_select": efgh_add}
 
