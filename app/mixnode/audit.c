@@ -21,7 +21,6 @@ enum {
 	KEEP_SETS = 48,
 	PRUNE_EVERY = 64,
 	BEACON_FILE_MAX = 256,
-	TOLERANCE_NS = 500000000, /* of clocks: as in the pipeline's epochs */
 };
 
 struct keys {
@@ -114,7 +113,7 @@ int audit_create(const struct config *c, struct audit **out, struct error *err)
 	a->params.epoch_seconds = c->vrf.epoch_seconds;
 	a->params.mean_ns = (uint64_t)(c->vrf.delay_variance_ms * 1e6);
 	a->params.longest_ns = delay_longest(c->vrf.mode, a->params.mean_ns);
-	a->params.tolerance_ns = TOLERANCE_NS;
+	a->params.tolerance_ns = EPOCH_TOLERANCE_NS;
 	a->params.ticks_per_second = SECOND_NS;
 	if (c->vrf.publish_dir[0]) {
 		r = read_keys(a, err);

@@ -43,11 +43,19 @@ struct neighbour *neighbour_find(struct betanet *b, uint16_t port, const struct 
 	return NULL;
 }
 
+/* The directory names us, too, and a message may: nobody would answer for that address. */
+static bool is_own(const struct link_host *h, const struct endpoint *ip)
+{
+	return ip->family == 4 ? h->has_ipv4 && memcmp(h->ipv4, ip->ip, 4) == 0
+			       : h->has_ipv6 && memcmp(h->ipv6, ip->ip, 16) == 0;
+}
+
+/* NULL for an own address, or without memory. */
 static struct neighbour *neighbour_add(struct betanet *b, uint16_t port, const struct endpoint *ip)
 {
 	struct neighbour *n = neighbour_find(b, port, ip);
 
-	if (n)
+	if (n || is_own(&b->ports[port].host, ip))
 		return n;
 	if (b->neighbour_count == b->neighbour_cap) {
 		unsigned cap = b->neighbour_cap ? 2 * b->neighbour_cap : 64;
@@ -90,18 +98,11 @@ static void transmit(struct betanet *b, const struct port *p, const void *frame,
 	}
 }
 
-/* The directory names us, too. */
-static bool is_own(const struct link_host *h, const struct endpoint *ip)
-{
-	return ip->family == 4 ? h->has_ipv4 && memcmp(h->ipv4, ip->ip, 4) == 0
-			       : h->has_ipv6 && memcmp(h->ipv6, ip->ip, 16) == 0;
-}
-
 static void solicit(struct betanet *b, struct neighbour *n)
 {
 	const struct port *p = &b->ports[n->port];
 	uint8_t frame[LINK_SOLICIT_MAX];
-	size_t len = is_own(&p->host, &n->ip) ? 0 : link_solicit(&p->host, &n->ip, frame);
+	size_t len = link_solicit(&p->host, &n->ip, frame);
 
 	if (len)
 		transmit(b, p, frame, len);

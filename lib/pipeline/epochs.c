@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define SECOND_NS UINT64_C(1000000000)
-enum { STEP_MS = 100, ENDED_MAX = 64, TOLERANCE_MS = 500 };
+enum { STEP_MS = 100, ENDED_MAX = 64 };
 
 struct epochs {
 	struct epoch_params params;
@@ -82,7 +82,7 @@ int epochs_create(struct betanet *b, struct betanet_config *c, struct error *err
 	e->params.epoch_seconds = c->epoch_seconds;
 	e->params.mean_ns = b->vrf_mean_ns;
 	e->params.longest_ns = delay_longest(b->delay_mode, b->vrf_mean_ns);
-	e->params.tolerance_ns = TOLERANCE_MS * 1000000ULL;
+	e->params.tolerance_ns = EPOCH_TOLERANCE_NS;
 	e->params.ticks_per_second = b->hz;
 	e->wanted = c->beacon_wanted;
 	e->max_age_s = c->beacon_max_age_s;

@@ -67,6 +67,9 @@ void epoch_table_free(struct epoch_table *t);
 int epoch_read(const struct epoch_table *t, uint64_t now, struct epoch_view *view);
 void epoch_view_wipe(struct epoch_view *view);
 
+/* Of clocks, as relays use it: for their epochs and for when they publish them. */
+#define EPOCH_TOLERANCE_NS UINT64_C(500000000)
+
 /* ---- the prover, on the control lcore */
 
 struct epoch_params {
