@@ -8,13 +8,15 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "result.h"
+
 /*
  * Timing of things beside each other: in each round every row runs once, so that a change of clock
  * speed or a neighbour on the core meets them all; a row's figure is the median of its rounds.
  * Nanoseconds are those that this thread had the core; cycles are those of the TSC, at its fixed
  * rate, whatever the core's clock does.
  */
-enum { BENCH_ROUNDS = 41 };
+enum { BENCH_ROUNDS = 41, BENCH_QUICK_ROUNDS = 11 };
 
 struct bench {
 	const char *name;
@@ -22,8 +24,14 @@ struct bench {
 	void *arg;
 	unsigned times;
 	void (*prepare)(void *arg); /* before each round, not timed; NULL: nothing */
-	double ns[BENCH_ROUNDS], cycles[BENCH_ROUNDS]; /* for one; sorted by bench_run */
+	double ns[BENCH_ROUNDS],
+		cycles[BENCH_ROUNDS]; /* for one; bench_rounds, sorted by bench_run */
 };
+
+static inline unsigned bench_rounds(void)
+{
+	return result_quick() ? BENCH_QUICK_ROUNDS : BENCH_ROUNDS;
+}
 
 static inline int bench_compare(const void *a, const void *b)
 {
@@ -69,9 +77,10 @@ static inline void bench_run(struct bench *rows, unsigned count)
 {
 	const double wall = bench_clock(CLOCK_MONOTONIC),
 		     cpu = bench_clock(CLOCK_THREAD_CPUTIME_ID);
+	const int rounds = (int)bench_rounds();
 	double share;
 
-	for (int round = -1; round < BENCH_ROUNDS; round++) {
+	for (int round = -1; round < rounds; round++) {
 		for (struct bench *b = rows; b < rows + count; b++) {
 			double t;
 			uint64_t c;
@@ -94,19 +103,51 @@ static inline void bench_run(struct bench *rows, unsigned count)
 		       "figures below\n",
 			100 * (1 - share));
 	for (struct bench *b = rows; b < rows + count; b++) {
-		qsort(b->ns, BENCH_ROUNDS, sizeof(double), bench_compare);
-		qsort(b->cycles, BENCH_ROUNDS, sizeof(double), bench_compare);
+		qsort(b->ns, (size_t)rounds, sizeof(double), bench_compare);
+		qsort(b->cycles, (size_t)rounds, sizeof(double), bench_compare);
 	}
 }
 
 static inline double bench_ns(const struct bench *b)
 {
-	return b->ns[BENCH_ROUNDS / 2];
+	return b->ns[bench_rounds() / 2];
 }
 
 static inline double bench_cycles(const struct bench *b)
 {
-	return b->cycles[BENCH_ROUNDS / 2];
+	return b->cycles[bench_rounds() / 2];
+}
+
+/* Writes a row's figure, ns for one, with every round (result.h). */
+__attribute__((format(printf, 3, 4))) static inline void bench_result(
+	const struct bench *b, const char *name, const char *labels, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, labels);
+	vsnprintf(text, sizeof(text), labels, args);
+	va_end(args);
+	result_write(&(struct result){.name = name,
+		.unit = "ns",
+		.better = RESULT_LOWER,
+		.labels = text,
+		.values = b->ns,
+		.count = bench_rounds()});
+}
+
+/* A ratio of two rows' medians, with what it should reach. */
+static inline void bench_target(const char *name, const char *labels, double ratio,
+	enum result_better better, double floor, double goal)
+{
+	result_write(&(struct result){.name = name,
+		.unit = "ratio",
+		.better = better,
+		.labels = labels,
+		.values = &ratio,
+		.count = 1,
+		.floor = floor,
+		.goal = goal});
 }
 
 #endif

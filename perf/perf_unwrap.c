@@ -195,9 +195,9 @@ int main(void)
 	bench_run(rows, ROWS);
 
 	hop = bench_ns(&rows[FORWARD_259]);
-	printf("one packet at a time, ipsec-mb manager \"%s\"; median of %d interleaved rounds;\n"
+	printf("one packet at a time, ipsec-mb manager \"%s\"; median of %u interleaved rounds;\n"
 	       "cycles of the TSC; share of a forward hop of version 259 with 1024 B\n\n",
-		crypto_manager_name(), BENCH_ROUNDS);
+		crypto_manager_name(), bench_rounds());
 	print_row(&rows[SODIUM], hop);
 	printf("\nunwrap\n");
 	for (unsigned i = FIRST_HOP; i < FIRST_STAGE; i++)

@@ -190,7 +190,7 @@ static void against_the_others(struct sphinx_burst *b[3])
 		printf("prototype: not measured, see above\n");
 	}
 	bench_run(c, n);
-	printf("\nunwrap, us a packet (medians of %d rounds), kernel %s\n", BENCH_ROUNDS,
+	printf("\nunwrap, us a packet (medians of %u rounds), kernel %s\n", bench_rounds(),
 		x25519_mb_kernel_name(x25519_mb_kernel()));
 	for (unsigned i = 0; i < n; i++)
 		printf("  %-36s %8.2f us %10.0f packets/s\n", c[i].name, bench_ns(&c[i]) / 1e3,
