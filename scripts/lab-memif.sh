@@ -5,10 +5,13 @@
 #
 #   testmix ──link0──► entry ──link1──► middle ──link2──► exit ──link3──► testmix
 #   10.10.0.1   10.10.0.2 10.10.1.1  10.10.1.2 10.10.2.1 10.10.2.2 10.10.3.2   10.10.3.1
+#                  ▲                                         │
+#                  └── fd10:4::2 ◄────link4──── fd10:4::1 ◄──┘      the way back, for loops
 #
 # Arguments go to betanet-testmix (`build/betanet-testmix -- --help`); --packets counts, for example:
 #   scripts/lab-memif.sh --packets 50000 --rate 2000 --arrivals poisson
-# Environment: LAB_VRF ("NAME:SETTINGS …": what stands in a relay's vrf section, without spaces), BUILD (build), LAB_JSON (file for the results), LAB_KEEP=1 (keep the lab's folder).
+# Environment: LAB_VRF ("NAME:SETTINGS …": what stands in a relay's vrf section, without spaces), LAB_COVER and LAB_LIMITS (what stands in every
+# relay's cover_traffic and rate_limiting sections), BUILD (build), LAB_JSON (file for the results), LAB_KEEP=1 (keep the lab's folder).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
@@ -89,7 +92,9 @@ delays() { # name
 	echo 'mode = "sender";'
 }
 
-relay_config() { # name type own-address-behind own-address-ahead
+relay_config() { # name own-address-behind own-address-ahead [own IPv6 address on the way back]
+	local back= limits=${LAB_LIMITS:-'senders = "all"; source_pps = 100000000;'}
+	[ -z "$4" ] || back=", { device = \"net_memif2\"; ipv6 = \"$4/64\"; }"
 	cat <<-EOF
 		node = { name = "$1"; type = "$1"; port = 9000;$([ "$1" = exit ] && echo ' exit_allow = [ "10.10.3.0/24" ];') };
 		keys = { sphinx_key_file = "$lab/net/$1/sphinx.secret"; vrf_key_file = "$lab/net/$1/vrf.secret"; };
@@ -97,12 +102,15 @@ relay_config() { # name type own-address-behind own-address-ahead
 		directory = { file = "$lab/net/directory.conf"; authority = "$authority"; };
 		ports = (
 			{ device = "net_memif0"; ipv4 = "$2/24"; },
-			{ device = "net_memif1"; ipv4 = "$3/24"; }
+			{ device = "net_memif1"; ipv4 = "$3/24"; }$back
 		);
 		pipeline = { workers = 1; idle = "sleep"; drain_ms = 12000; };
 		# three relays and a load share the CPUs: a wait for one of them is no fault of the relay
 		performance = { target_throughput_pps = 10000; max_avg_latency_ms = 100.0; };
 		replay = { capacity = 8000000; file = "none"; };
+		# a relay here sends from as many addresses as it has links; only one stands in the directory
+		rate_limiting = { $limits };
+		cover_traffic = { ${LAB_COVER:-enabled = false;} };
 	EOF
 }
 
@@ -118,10 +126,10 @@ wait_running() { # name
 	done
 }
 
-start_relay() { # name address-behind address-ahead memif...
+start_relay() { # name address-behind address-ahead address-back memif...
 	local name=$1
-	relay_config "$1" "$2" "$3" >"$lab/$name.conf"
-	shift 3
+	relay_config "$1" "$2" "$3" "$4" >"$lab/$name.conf"
+	shift 4
 	eal "$name" 256 2 "$@"
 	# a session of its own: Ctrl-C must not reach it before the load has ended; and should this
 	# script be killed, it dies too
@@ -134,14 +142,14 @@ start_relay() { # name address-behind address-ahead memif...
 
 echo "lab: making keys and a signed directory for three relays in $lab"
 "$build/betanet-keytool" network create --out "$lab/net" --valid-hours 24 \
-	entry:1:10.10.0.2:9000 middle:2:10.10.1.2:9000 exit:3:10.10.2.2:9000 >"$lab/keytool.log" 2>&1 || {
+	"entry:1:[fd10:4::2]:9000,10.10.0.2:9000" middle:2:10.10.1.2:9000 "exit:3:10.10.2.2:9000,[fd10:4::1]:9000" >"$lab/keytool.log" 2>&1 || {
 	cat "$lab/keytool.log" >&2
 	fail "betanet-keytool network create"
 }
 authority=$(cat "$lab/net/authority.pub") || exit 1
-start_relay exit 10.10.2.2 10.10.3.2 server:2 server:3
-start_relay middle 10.10.1.2 10.10.2.1 server:1 client:2
-start_relay entry 10.10.0.2 10.10.1.1 server:0 client:1
+start_relay exit 10.10.2.2 10.10.3.2 fd10:4::1 server:2 server:3 server:4
+start_relay middle 10.10.1.2 10.10.2.1 '' server:1 client:2
+start_relay entry 10.10.0.2 10.10.1.1 fd10:4::2 server:0 client:1 client:4
 
 eal testmix 128 3 client:0 client:3
 # memif takes its memory away under a peer that still polls: the load keeps its ports (--hold)

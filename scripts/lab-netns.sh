@@ -166,6 +166,8 @@ write_config() { # name number
 		performance = { target_throughput_pps = 2000; max_avg_latency_ms = 100.0; };
 		sphinx = { mean_delay_ms = 50.0; };
 		replay = { capacity = 100000; file = "$dir/$1.replay"; };
+		rate_limiting = { ${LAB_LIMITS:-source_pps = 100000000;} };
+		cover_traffic = { ${LAB_COVER:-enabled = false;} };
 	CONF
 }
 

@@ -43,10 +43,22 @@ void relay_pipeline_config(const struct config *c, struct betanet_config *out)
 	out->idle = (enum betanet_idle)c->pipeline.idle;
 	out->tick_us = c->pipeline.tick_us;
 	out->max_simd_bits = c->pipeline.max_simd_bits;
-	if (c->rate_limiting.traffic_shaping_enabled) {
-		out->max_rate_pps = c->rate_limiting.max_rate_pps;
-		out->burst_size = c->rate_limiting.burst_size;
-	}
+	if (c->rate_limiting.traffic_shaping_enabled)
+		out->shaping = (enum betanet_shaping)c->rate_limiting.mode;
+	out->max_rate_pps = c->rate_limiting.max_rate_pps;
+	out->burst_size = c->rate_limiting.burst_size;
+	/* SENDERS_AUTO is decided with the directory */
+	out->limits = (struct betanet_limits){
+		.strangers = c->rate_limiting.senders != SENDERS_RELAYS,
+		.source_pps = c->rate_limiting.source_pps,
+		.source_burst = c->rate_limiting.source_burst,
+		.peer_pps = c->rate_limiting.peer_pps,
+		.peer_burst = c->rate_limiting.peer_burst,
+		.global_pps = c->rate_limiting.global_pps ? c->rate_limiting.global_pps
+							  : BETANET_GLOBAL_AUTO,
+	};
+	out->cover = c->cover_traffic.enabled;
+	out->loop_rate_pps = c->cover_traffic.generation_rate_pps;
 	out->delay_mode = (enum betanet_delay)c->vrf.mode;
 	out->vrf_mean_ms = c->vrf.delay_variance_ms;
 	out->epoch_seconds = c->vrf.epoch_seconds;
@@ -216,6 +228,8 @@ static int check_directory(const struct config *c, struct betanet_config *pc, st
 	if (r == 0) {
 		memcpy(pc->network_id, d->network_id, sizeof(pc->network_id));
 		memcpy(pc->node_id, n->identity_key, sizeof(pc->node_id));
+		if (c->rate_limiting.senders == SENDERS_AUTO)
+			pc->limits.strangers = n->layer == 1;
 	}
 	directory_free(d);
 	return r;

@@ -57,12 +57,44 @@ static int check_node(const struct checking *k)
 
 static int check_shaping(const struct checking *k)
 {
-	if (k->c->rate_limiting.traffic_shaping_enabled && k->c->rate_limiting.max_rate_pps == 0)
+	const struct config *c = k->c;
+	bool slots = c->rate_limiting.mode == SHAPING_CONSTANT ||
+		     c->rate_limiting.mode == SHAPING_POISSON;
+
+	if (c->rate_limiting.traffic_shaping_enabled && c->rate_limiting.max_rate_pps == 0)
 		return error_set(k->err, EINVAL,
 			"%s:%u: rate_limiting.max_rate_pps: is missing; "
 			"traffic_shaping_enabled = true needs it: 1..100000000 packets/s",
 			k->name, cfgtext_line(at(k, "rate_limiting", "traffic_shaping_enabled")));
+	if (c->rate_limiting.traffic_shaping_enabled && c->rate_limiting.mode == SHAPING_OFF)
+		return cfgtext_refuse(k->err, k->name, at(k, "rate_limiting", "mode"),
+			"contradicts traffic_shaping_enabled = true; allowed is \"rate\", "
+			"\"constant\" or \"poisson\", or traffic_shaping_enabled = false");
+	if (slots && !c->rate_limiting.traffic_shaping_enabled)
+		return cfgtext_refuse(k->err, k->name, at(k, "rate_limiting", "mode"),
+			"does nothing without traffic_shaping_enabled = true; add it");
+	if (slots && !c->cover_traffic.enabled)
+		return cfgtext_refuse(k->err, k->name, at(k, "rate_limiting", "mode"),
+			"fills empty slots with cover, but cover_traffic.enabled is false; make it "
+			"true, or choose mode = \"rate\"");
 	return 0;
+}
+
+static int check_cover(const struct checking *k)
+{
+	const uint32_t *range = k->c->cover_traffic.packet_size_range;
+	uint32_t size = k->c->sphinx.payload_size + SPHINX_HEADER_SIZE;
+
+	if (range[1] == 0 || (size >= range[0] && size <= range[1]))
+		return 0;
+	return cfgtext_refuse(k->err, k->name, at(k, "cover_traffic", "packet_size_range"),
+		"does not contain %u bytes, the size of every packet with sphinx.payload_size = "
+		"%u; cover packets have no other size: widen the range, or choose a payload_size "
+		"of %u..%u",
+		size, k->c->sphinx.payload_size,
+		range[0] > SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MIN ? range[0] - SPHINX_HEADER_SIZE
+								   : SPHINX_PAYLOAD_MIN,
+		range[1] - SPHINX_HEADER_SIZE);
 }
 
 /* Which key files the VRF's settings need. */
@@ -254,6 +286,8 @@ int config_check(
 
 	if (r == 0)
 		r = check_shaping(&k);
+	if (r == 0)
+		r = check_cover(&k);
 	if (r == 0)
 		r = check_vrf(&k);
 	if (r == 0)

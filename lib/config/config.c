@@ -16,14 +16,6 @@ struct loading {
 	struct error *err;
 };
 
-/* What is planned, but not in this version: refused, so that nobody believes it is at work. */
-static const struct {
-	const char *path, *what;
-} later[] = {
-	{"cover_traffic", "cover traffic"},
-	{"rate_limiting.mode", "shaping mode but the token bucket"},
-};
-
 /* ---- values: each reads one setting into the member of its key ---- */
 
 static int refuse(const struct loading *l, const struct key *k, const config_setting_t *s)
@@ -237,6 +229,31 @@ static int load_gateway(
 	return endpoint_parse_ip(e, v) < 0 || e->family != k->size ? refuse(l, k, s) : 0;
 }
 
+static int load_range(
+	const struct loading *l, const struct key *k, const config_setting_t *s, void *member)
+{
+	uint32_t range[2] = {0};
+
+	if ((!config_setting_is_array(s) && !config_setting_is_list(s)) ||
+		config_setting_length(s) != 2)
+		return refuse_type(l, k, s);
+	for (unsigned i = 0; i < 2; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, i);
+		int64_t v;
+
+		if (!cfgtext_int(e, &v))
+			return refuse_type(l, k, e);
+		if ((double)v < k->min || (double)v > k->max)
+			return refuse(l, k, e);
+		range[i] = (uint32_t)v;
+	}
+	if (range[0] > range[1])
+		return cfgtext_refuse(l->err, l->name, s, "the smallest comes first: [ %u, %u ]",
+			range[1], range[0]);
+	memcpy(member, range, sizeof(range));
+	return 0;
+}
+
 static int (*const loaders[])(
 	const struct loading *, const struct key *, const config_setting_t *, void *) = {
 	[KEY_UINT] = load_uint,
@@ -249,19 +266,10 @@ static int (*const loaders[])(
 	[KEY_PREFIXES] = load_prefixes,
 	[KEY_ADDRESS] = load_address,
 	[KEY_GATEWAY] = load_gateway,
+	[KEY_RANGE] = load_range,
 };
 
 /* ---- keys that do not belong where they stand ---- */
-
-static int refuse_later(const struct loading *l, const config_setting_t *s, const char *path)
-{
-	for (unsigned i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (strcmp(later[i].path, path) == 0)
-			return error_set(l->err, EINVAL,
-				"%s:%u: %s: this version has no %s; remove it", l->name,
-				cfgtext_line(s), path, later[i].what);
-	return 0;
-}
 
 /* The closest of the section's keys (of the sections, when section is NULL), or NULL. */
 static const char *closest(const char *section, const char *name)
@@ -301,10 +309,8 @@ static int refuse_unknown(const struct loading *l, const config_setting_t *s, co
 	char path[CFGTEXT_PATH], all[300];
 	const char *mean;
 	unsigned line = cfgtext_line(s);
-	int r = refuse_later(l, s, cfgtext_path(path, s));
 
-	if (r < 0)
-		return r;
+	cfgtext_path(path, s);
 	for (unsigned i = 0; i < config_key_count; i++)
 		if (strcmp(config_keys[i].name, s->name) == 0)
 			return error_set(l->err, EINVAL,
@@ -416,6 +422,8 @@ static int complete(const struct loading *l, struct config *c)
 	for (unsigned i = 0; i < c->port_count; i++)
 		if (c->ports[i].rx_queues == 0)
 			c->ports[i].rx_queues = c->pipeline.workers;
+	if (c->rate_limiting.peer_pps == 0)
+		c->rate_limiting.peer_pps = c->performance.target_throughput_pps;
 	if (c->replay.capacity == 0)
 		c->replay.capacity =
 			(uint64_t)c->performance.target_throughput_pps * REPLAY_DEFAULT_SECONDS;

@@ -28,6 +28,9 @@ enum {
 
 enum node_type { NODE_ENTRY, NODE_MIDDLE, NODE_EXIT };
 enum idle_mode { IDLE_SPIN, IDLE_PAUSE, IDLE_SLEEP };
+enum shaping_mode { SHAPING_OFF, SHAPING_RATE, SHAPING_CONSTANT, SHAPING_POISSON };
+/* Who may send to the relay: AUTO is everyone in layer 1 and relays of the directory behind it. */
+enum sender_policy { SENDERS_AUTO, SENDERS_ALL, SENDERS_RELAYS };
 
 /*
  * One DPDK port and the IP it answers for; in the file one group of the list `ports`:
@@ -107,10 +110,19 @@ struct config {
 		unsigned publish_one_in;    /* 1..1000000, default 1: sampled by a later beacon */
 	} vrf;
 	struct {
-		uint64_t max_rate_pps;        /* 1..100000000: token rate of one shaping queue; 0
-						 when absent, never with shaping enabled */
-		uint32_t burst_size;          /* 1..65536, default 128: bucket depth in packets */
-		bool traffic_shaping_enabled; /* default false */
+		bool traffic_shaping_enabled; /* default false: mode off */
+		enum shaping_mode mode;       /* "off", "rate" (default), "constant", "poisson" */
+		uint64_t max_rate_pps;      /* 1..100000000: rate of each link: of its token bucket,
+					       or of its slots; 0 when absent, never with shaping
+					       enabled */
+		uint32_t burst_size;        /* 1..65536, default 128: bucket depth in packets */
+		enum sender_policy senders; /* "auto" (default), "all", "relays" */
+		uint64_t source_pps;        /* 1..100000000, default 2500: from one /32 or /56 */
+		uint32_t source_burst;      /* 1..65536, default 256 packets */
+		uint64_t peer_pps;          /* 1..100000000; 0 or absent in the file is loaded as
+					       target_throughput_pps */
+		uint32_t peer_burst;        /* 1..65536, default 1024 packets */
+		uint64_t global_pps; /* 0 (default): 90 % of the measured capacity; 1..100000000 */
 	} rate_limiting;
 	struct {
 		uint64_t capacity;     /* tags, 1024..2^34; 0 or absent in the file is loaded as
@@ -118,6 +130,13 @@ struct config {
 		char file[CONFIG_STR]; /* default: keys.sphinx_key_file with ".replay" behind;
 					  "none": memory only */
 	} replay;
+	struct {
+		bool enabled;               /* default true */
+		double generation_rate_pps; /* 0.01..100000, default 2: loop packets per second */
+		uint32_t packet_size_range[2]; /* bytes, smallest and largest; must contain the size
+						  of a Sphinx packet, payload_size + 348; 0 0 when
+						  absent */
+	} cover_traffic;
 };
 
 /* 0; -EINVAL with `err` set (file:line, setting, value, allowed); or a file error. */

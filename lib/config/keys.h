@@ -18,6 +18,7 @@ enum key_kind {
 	KEY_PREFIXES, /* node.exit_allow */
 	KEY_ADDRESS,  /* ports: own address with prefix length, of family `size` */
 	KEY_GATEWAY,  /* ports: struct endpoint, of family `size` */
+	KEY_RANGE,    /* uint32_t[2], smallest and largest; 0 0: not set */
 };
 
 enum key_flags {

@@ -108,6 +108,7 @@ static bool print_gateway(const struct endpoint *e, FILE *out)
 bool key_print(const struct key *k, const void *base, FILE *out)
 {
 	const void *member = (const char *)base + k->offset;
+	uint32_t range[2];
 	char hex[65];
 	double real;
 
@@ -147,6 +148,11 @@ bool key_print(const struct key *k, const void *base, FILE *out)
 		return print_address(base, k->size, out);
 	case KEY_GATEWAY:
 		return print_gateway(member, out);
+	case KEY_RANGE:
+		memcpy(range, member, sizeof(range));
+		if (range[1])
+			fprintf(out, "[ %" PRIu32 ", %" PRIu32 " ]", range[0], range[1]);
+		return range[1] != 0;
 	}
 	return false;
 }

@@ -8,6 +8,8 @@ static const char *const node_types[] = {"entry", "middle", "exit", NULL};
 static const char *const idle_modes[] = {"spin", "pause", "sleep", NULL};
 static const char *const delay_modes[] = {"vrf", "sender", "sum", "none", NULL};
 static const char *const suites[] = {"tai", "ell2", NULL};
+static const char *const shaping_modes[] = {"off", "rate", "constant", "poisson", NULL};
+static const char *const senders[] = {"auto", "all", "relays", NULL};
 static const char *const simd_bits[] = {"0", "128", "256", "512", NULL};
 
 #define MEMBER(group, member)                                                                      \
@@ -29,7 +31,8 @@ const struct key_section config_sections[] = {
 	{"performance", "what it is sized for", 0},
 	{"sphinx", "the network's packet format", 0},
 	{"vrf", "verifiable delays", 0},
-	{"rate_limiting", "token bucket before each shaping queue", 0},
+	{"rate_limiting", "shaping of what is sent, limits of what is taken", 0},
+	{"cover_traffic", "packets that carry nothing", 0},
 	{"replay", "memory of the packets seen", 0},
 };
 const unsigned config_section_count = sizeof(config_sections) / sizeof(config_sections[0]);
@@ -130,13 +133,38 @@ const struct key config_keys[] = {
 	{MEMBER(vrf, neighbour_seconds), .kind = KEY_UINT, .min = 60, .max = 86400, .preset = "3600",
 		.unit = "s", .text = "length of the neighbours' epoch, the same in the whole network"},
 
+	{MEMBER(rate_limiting, traffic_shaping_enabled), .kind = KEY_BOOL, .preset = "false",
+		.text = "hold what goes to other relays to max_rate_pps"},
+	{MEMBER(rate_limiting, mode), .kind = KEY_WORD, .words = shaping_modes, .preset = "\"rate\"",
+		.text = "how: token bucket, a slot at constant or at exponential gaps; the last two fill empty slots with cover"},
 	{MEMBER(rate_limiting, max_rate_pps), .kind = KEY_UINT, .flags = KEY_UNSET_0, .min = 1,
 		.max = 100000000, .otherwise = "required with traffic_shaping_enabled", .unit = "packets/s",
-		.text = "token rate of one shaping queue"},
+		.text = "rate of each link: of its tokens or of its slots"},
 	{MEMBER(rate_limiting, burst_size), .kind = KEY_UINT, .min = 1, .max = 65536, .preset = "128",
-		.unit = "packets", .text = "depth of the token bucket"},
-	{MEMBER(rate_limiting, traffic_shaping_enabled), .kind = KEY_BOOL, .preset = "false",
-		.text = "hold packets to max_rate_pps"},
+		.unit = "packets", .text = "depth of the token bucket of mode \"rate\""},
+	{MEMBER(rate_limiting, senders), .kind = KEY_WORD, .words = senders, .preset = "\"auto\"",
+		.text = "who may send to us: everyone, relays of the directory, or by our layer: everyone in layer 1"},
+	{MEMBER(rate_limiting, source_pps), .kind = KEY_UINT, .min = 1, .max = 100000000,
+		.preset = "2500", .unit = "packets/s",
+		.text = "taken from one IPv4 address or IPv6 /56 that is no relay"},
+	{MEMBER(rate_limiting, source_burst), .kind = KEY_UINT, .min = 1, .max = 65536, .preset = "256",
+		.unit = "packets", .text = "of it at once"},
+	{MEMBER(rate_limiting, peer_pps), .kind = KEY_UINT, .min = 0, .max = 100000000,
+		.otherwise = "performance.target_throughput_pps", .unit = "packets/s",
+		.text = "taken from one address of a relay; 0 as without it"},
+	{MEMBER(rate_limiting, peer_burst), .kind = KEY_UINT, .min = 1, .max = 65536, .preset = "1024",
+		.unit = "packets", .text = "of it at once"},
+	{MEMBER(rate_limiting, global_pps), .kind = KEY_UINT, .min = 0, .max = 100000000, .preset = "0",
+		.unit = "packets/s",
+		.text = "taken from all together; 0: nine tenths of what the workers unwrap, measured at start"},
+
+	{MEMBER(cover_traffic, enabled), .kind = KEY_BOOL, .preset = "true",
+		.text = "send loops through the network, and fill empty slots"},
+	{MEMBER(cover_traffic, generation_rate_pps), .kind = KEY_REAL, .min = 0.01, .max = 100000,
+		.preset = "2.0", .unit = "packets/s", .text = "loops back to this relay, at exponential gaps"},
+	{MEMBER(cover_traffic, packet_size_range), .kind = KEY_RANGE, .min = 381, .max = 8540,
+		.otherwise = "every size is fine", .unit = "bytes",
+		.text = "allowed sizes of the network's one Sphinx packet, sphinx.payload_size + 348"},
 
 	{MEMBER(replay, capacity), .kind = KEY_UINT, .min = 0, .max = 17179869184.0,
 		.otherwise = "performance.target_throughput_pps times 1200 s", .unit = "tags",
@@ -197,6 +225,11 @@ const char *key_allowed(char out[KEY_ALLOWED_MAX], const struct key *k)
 		snprintf(out, KEY_ALLOWED_MAX, "%s",
 			k->size == 4 ? "an IPv4 address such as \"192.0.2.254\""
 				     : "an IPv6 address such as \"2001:db8::fe\"");
+	else if (k->kind == KEY_RANGE)
+		snprintf(out, KEY_ALLOWED_MAX,
+			"an array of the smallest and the largest, %.0f..%.0f%s%s, such as "
+			"[ 1024, 1500 ]",
+			k->min, k->max, space, unit);
 	else
 		snprintf(out, KEY_ALLOWED_MAX, "%s", fixed[k->kind]);
 	return out;

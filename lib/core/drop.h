@@ -20,6 +20,12 @@
 	X(wrong_port, "UDP port other than node.port")                                             \
 	X(bad_frame, "unknown frame version, type or size tag")                                    \
 	X(bad_length, "length other than that of the network's one packet size")                   \
+	/* admission: before any curve arithmetic */                                               \
+	X(pool_full, "packet buffers ran short: arrivals were dropped at random")                  \
+	X(unknown_source, "sender is no relay of the directory (rate_limiting.senders)")           \
+	X(source_limit, "more than rate_limiting.source_pps from one source")                      \
+	X(peer_limit, "more than rate_limiting.peer_pps from one relay")                           \
+	X(global_limit, "more than rate_limiting.global_pps altogether")                           \
 	/* unwrap and replay */                                                                    \
 	X(bad_point, "alpha of small order or on the twist")                                       \
 	X(bad_mac, "gamma is not the MAC of beta: forged, damaged, or for another key")            \
@@ -41,6 +47,7 @@
 	/* delay, shaping, transmission */                                                         \
 	X(wheel_full, "as many packets are parked as the pool allows")                             \
 	X(unresolved, "no ARP or ND answer from the next hop in time")                             \
+	X(not_link, "shaping has no slots for this next hop: it is not in the next layer")         \
 	X(shaper_full, "the link's shaping queue is at pipeline.max_queue_depth")                  \
 	X(tx_refused, "the port's TX queue took no more packets in time")                          \
 	/* everything else */                                                                      \

@@ -34,6 +34,8 @@ void betanet_config_init(struct betanet_config *c)
 		.payload_size = SPHINX_PAYLOAD_DEFAULT,
 		.tick_us = 200,
 		.burst_size = 128,
+		.limits = {.strangers = true, .source_burst = 256, .peer_burst = 1024},
+		.loop_rate_pps = 2,
 		.target_pps = 25000,
 		.mean_delay_ms = 50,
 		.delay_mode = BETANET_DELAY_SENDER,
@@ -56,7 +58,16 @@ static int check_config(const struct betanet_config *c, struct error *err)
 		{"queue_depth", c->queue_depth, 1, 1 << 20},
 		{"payload_size", c->payload_size, SPHINX_PAYLOAD_MIN, 8192},
 		{"tick_us", c->tick_us, 100, 250},
-		{"max_rate_pps", c->max_rate_pps, 0, 100000000},
+		{"shaping", c->shaping, BETANET_SHAPING_OFF, BETANET_SHAPING_POISSON},
+		{"max_rate_pps", c->max_rate_pps, c->shaping != BETANET_SHAPING_OFF, 100000000},
+		{"limits.source_pps", c->limits.source_pps, 0, 100000000},
+		{"limits.peer_pps", c->limits.peer_pps, 0, 100000000},
+		{"limits.source_burst", c->limits.source_burst, 1, 65536},
+		{"limits.peer_burst", c->limits.peer_burst, 1, 65536},
+		{"limits.global_pps",
+			c->limits.global_pps == BETANET_GLOBAL_AUTO ? 0 : c->limits.global_pps, 0,
+			100000000},
+		{"loop_rate_pps, in hundredths", (uint64_t)(c->loop_rate_pps * 100), 1, 10000000},
 		{"burst_size", c->burst_size, 1, 65536},
 		{"target_pps", c->target_pps, 1, 100000000},
 		{"mean_delay_ms", (uint64_t)c->mean_delay_ms, 0, 10000},
@@ -73,6 +84,11 @@ static int check_config(const struct betanet_config *c, struct error *err)
 			return error_set(err, EINVAL, "%s = %lu: allowed is %lu to %lu",
 				range[i].name, (unsigned long)range[i].value,
 				(unsigned long)range[i].min, (unsigned long)range[i].max);
+	if (c->shaping >= BETANET_SHAPING_CONSTANT && !c->cover)
+		return error_set(err, EINVAL,
+			"shaping by slots fills empty ones with cover, but cover is off; set "
+			"cover, or "
+			"shaping to rate");
 	return 0;
 }
 

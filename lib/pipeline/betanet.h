@@ -58,6 +58,29 @@ enum betanet_delay {
 	BETANET_DELAY_NONE,   /* none: labs only */
 };
 
+/*
+ * How packets to other relays leave (mixing.md, "Shaping rings"). With BETANET_SHAPING_CONSTANT and
+ * _POISSON each link has slots, and every slot sends: a waiting packet, else a cover packet, so
+ * that the wire does not show the load. They need `cover` and a directory.
+ */
+enum betanet_shaping {
+	BETANET_SHAPING_OFF,      /* at once */
+	BETANET_SHAPING_RATE,     /* token bucket of max_rate_pps and burst_size */
+	BETANET_SHAPING_CONSTANT, /* a slot every 1/max_rate_pps */
+	BETANET_SHAPING_POISSON,  /* slots at exponential gaps of mean 1/max_rate_pps */
+};
+
+#define BETANET_GLOBAL_AUTO UINT64_MAX
+
+/* Limits of what is taken, before any curve arithmetic (GCRA, ITU-T I.371). Packets per second and
+ * packets at once; a rate of 0 is no limit. */
+struct betanet_limits {
+	bool strangers;                /* whether others than relays of the directory may send */
+	uint64_t source_pps, peer_pps; /* of one stranger (IPv4 address, IPv6 /56); of one relay */
+	uint32_t source_burst, peer_burst; /* 1..65536 */
+	uint64_t global_pps; /* of all; BETANET_GLOBAL_AUTO: nine tenths of what was measured */
+};
+
 /* An address prefix; family 4 or 6, address in network byte order. */
 struct betanet_prefix {
 	uint8_t family, bits;
@@ -76,9 +99,13 @@ struct betanet_config {
 	unsigned max_simd_bits;    /* 0: no limit; 128, 256, 512 */
 	uint8_t sphinx_secret[32]; /* X25519 secret; copied to locked memory by betanet_create,
 				      which wipes it here */
-	/* rate limit of each shaping queue: token bucket; 0: no shaping */
-	uint64_t max_rate_pps;
-	uint32_t burst_size;
+	enum betanet_shaping shaping;
+	uint64_t max_rate_pps; /* of each link: 1..100000000, unless shaping is off */
+	uint32_t burst_size;   /* 1..65536 */
+	struct betanet_limits limits;
+	/* cover traffic: loops back to ourselves and, with slots, packets that fill empty ones */
+	bool cover;
+	double loop_rate_pps; /* 0.01..100000; Poisson */
 	/* delays; with BETANET_DELAY_VRF and _SUM all of the rest is needed */
 	enum betanet_delay delay_mode;
 	double vrf_mean_ms;     /* 0.1..10000: mean, and so standard deviation, of the law */
@@ -212,6 +239,16 @@ struct betanet_stats {
 	 * 2^(i-1) */
 	uint64_t lateness[BETANET_HISTOGRAM_BUCKETS];
 	uint64_t pool_size, pool_free;
+	/* buffers asked for, and those of them that an lcore's own cache could not give: the hit
+	 * rate is 1 - misses / requests */
+	uint64_t pool_requests, pool_misses;
+	/* shaping by slots: those that came; what they sent; sent nothing; were passed over after a
+	 * stall. slots = real + cover + empty */
+	uint64_t slots, slots_real, slots_cover, slots_empty, slots_skipped;
+	uint64_t slot_lateness[BETANET_HISTOGRAM_BUCKETS]; /* as lateness: behind the slot's time */
+	/* cover: loops of ours; packets for ourselves that were no loop of ours */
+	uint64_t loops_sent, loops_returned, loops_lost, cover_received;
+	uint64_t global_limit_pps; /* in force, over all workers; 0: none */
 	uint64_t replay_tags, replay_capacity;
 	/* VRF: epochs with a proof, epochs that began without one, times without any key, clock
 	 * steps */

@@ -78,7 +78,9 @@ int txq_init(
 		return error_set(err, rte_errno,
 			"a shaping queue of %u packets could not be made: %s", b->cfg.queue_depth,
 			rte_strerror(rte_errno));
-	token_bucket_init(&q->bucket, b->cfg.max_rate_pps, b->cfg.burst_size, b->hz, rte_rdtsc());
+	token_bucket_init(&q->bucket,
+		b->cfg.shaping == BETANET_SHAPING_OFF ? 0 : b->cfg.max_rate_pps, b->cfg.burst_size,
+		b->hz, rte_rdtsc());
 	return 0;
 }
 

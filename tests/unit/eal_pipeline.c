@@ -431,6 +431,7 @@ static void more_workers_than_lcores_are_refused(void **state)
 
 static void limited(struct betanet_config *c)
 {
+	c->shaping = BETANET_SHAPING_RATE;
 	c->max_rate_pps = 1000;
 	c->burst_size = 10;
 }

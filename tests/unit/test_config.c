@@ -105,6 +105,16 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(c.rate_limiting.max_rate_pps, 0);
 	assert_int_equal(c.rate_limiting.burst_size, 128);
 	assert_false(c.rate_limiting.traffic_shaping_enabled);
+	assert_int_equal(c.rate_limiting.mode, SHAPING_RATE);
+	assert_int_equal(c.rate_limiting.senders, SENDERS_AUTO);
+	assert_int_equal(c.rate_limiting.source_pps, 2500);
+	assert_int_equal(c.rate_limiting.source_burst, 256);
+	assert_int_equal(c.rate_limiting.peer_pps, 25000);
+	assert_int_equal(c.rate_limiting.peer_burst, 1024);
+	assert_int_equal(c.rate_limiting.global_pps, 0);
+	assert_true(c.cover_traffic.enabled);
+	assert_true(c.cover_traffic.generation_rate_pps == 2);
+	assert_int_equal(c.cover_traffic.packet_size_range[1], 0);
 	assert_int_equal(c.replay.capacity, 25000 * 1200);
 	assert_string_equal(c.replay.file, "/k/sphinx.secret.replay");
 }
@@ -287,7 +297,7 @@ static void description_holds_every_key(void **state)
 			fail_msg("%s is missing", some[i]);
 	for (line = text; (line = strstr(line, "\n  ")); line += 3)
 		keys += line[3] != ' ';
-	assert_int_equal(keys, 46);
+	assert_int_equal(keys, 56);
 	free(text);
 }
 
@@ -326,6 +336,12 @@ static void values_out_of_range(void **state)
 		{"sphinx = { mean_delay_ms = 10001; };", "= 10001:", "0.1..10000 ms"},
 		{"rate_limiting = { max_rate_pps = 0; };", "= 0:", "1..100000000"},
 		{"rate_limiting = { burst_size = 65537; };", "= 65537:", "1..65536"},
+		{"rate_limiting = { source_pps = 0; };", "= 0:", "1..100000000"},
+		{"rate_limiting = { source_burst = 0; };", "= 0:", "1..65536"},
+		{"rate_limiting = { peer_pps = 100000001; };", "= 100000001:", "0..100000000"},
+		{"rate_limiting = { peer_burst = 65537; };", "= 65537:", "1..65536"},
+		{"rate_limiting = { global_pps = 100000001; };", "= 100000001:", "0..100000000"},
+		{"cover_traffic = { generation_rate_pps = 0.001; };", "= 0.001:", "0.01..100000"},
 		{"replay = { capacity = 1023; };", "replay.capacity = 1023:", "1024..17179869184"},
 		{"replay = { capacity = 17179869185; };", "= 17179869185:", "17179869184"},
 		{"replay = { file = \"\"; };", "replay.file = \"\":", "1..255 characters"},
@@ -404,13 +420,48 @@ static void key_of_another_section(void **state)
 		"top of the file");
 }
 
-static void features_of_later_versions(void **state)
+static void range_of_cover_sizes_contains_the_packet(void **state)
 {
+	struct config c;
+
 	(void)state;
-	REFUSED(VALID "cover_traffic = { generation_rate_pps = 5; };",
-		"cover_traffic: this version has no cover traffic");
-	REFUSED(VALID "rate_limiting = { mode = \"poisson\"; };",
-		"rate_limiting.mode: this version has no");
+	assert_loads(VALID "cover_traffic = { packet_size_range = [ 1024, 1500 ]; };", &c);
+	assert_int_equal(c.cover_traffic.packet_size_range[0], 1024);
+	assert_int_equal(c.cover_traffic.packet_size_range[1], 1500);
+	assert_round_trip(&c);
+	assert_loads(VALID "cover_traffic = { packet_size_range = [ 1372, 1372 ]; };", &c);
+	REFUSED(VALID "cover_traffic = {\n packet_size_range = [ 400, 1371 ]; };",
+		"relay.conf:6: cover_traffic.packet_size_range", "1372 bytes", "52..1023");
+	REFUSED(VALID "cover_traffic = { packet_size_range = [ 1500, 1024 ]; };",
+		"the smallest comes first: [ 1024, 1500 ]");
+	REFUSED(VALID "cover_traffic = { packet_size_range = [ 1024 ]; };", "wrong type",
+		"381..8540 bytes");
+	REFUSED(VALID "cover_traffic = { packet_size_range = [ 64, 1500 ]; };", "packet_size_range[0] = 64",
+		"381..8540 bytes");
+	REFUSED(VALID "cover_traffic = { packet_size_range = 1372; };", "wrong type");
+	REFUSED(VALID "cover_traffic = { packet_size_range = [ \"a\", \"b\" ]; };", "wrong type");
+}
+
+static void shaping_by_slots_needs_cover(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_loads(VALID "rate_limiting = { traffic_shaping_enabled = true; max_rate_pps = 500; "
+			   "mode = \"poisson\"; };",
+		&c);
+	assert_int_equal(c.rate_limiting.mode, SHAPING_POISSON);
+	assert_round_trip(&c);
+	REFUSED(VALID "rate_limiting = { traffic_shaping_enabled = true; max_rate_pps = 500;\n"
+		      "mode = \"constant\"; }; cover_traffic = { enabled = false; };",
+		"relay.conf:6: rate_limiting.mode = \"constant\"", "cover_traffic.enabled");
+	REFUSED(VALID "rate_limiting = { mode = \"constant\"; };",
+		"does nothing without traffic_shaping_enabled = true");
+	REFUSED(VALID "rate_limiting = { traffic_shaping_enabled = true; max_rate_pps = 5; mode = "
+		      "\"off\"; };",
+		"contradicts");
+	REFUSED(VALID "rate_limiting = { mode = \"burst\"; };",
+		"\"off\", \"rate\", \"constant\" or \"poisson\"");
 }
 
 static void vrf_settings_that_do_not_fit_together(void **state)
@@ -765,7 +816,8 @@ int main(void)
 		cmocka_unit_test(unknown_key_with_a_near_name),
 		cmocka_unit_test(unknown_key_without_a_near_name),
 		cmocka_unit_test(key_of_another_section),
-		cmocka_unit_test(features_of_later_versions),
+		cmocka_unit_test(range_of_cover_sizes_contains_the_packet),
+		cmocka_unit_test(shaping_by_slots_needs_cover),
 		cmocka_unit_test(vrf_settings_that_do_not_fit_together),
 		cmocka_unit_test(the_senders_delays_need_no_vrf_key),
 		cmocka_unit_test(missing_keys_and_sections),
