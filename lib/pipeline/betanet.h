@@ -169,8 +169,10 @@ int betanet_start(struct betanet *b, char err[BETANET_ERROR_MAX]);
 
 /*
  * Hands `n` Sphinx packets of 348 + payload_size bytes each to the workers. Returns how many were
- * taken, from the front; fewer than n is back-pressure: the queue or the pool is full, try again
- * later. Bytes are copied.
+ * taken, from the front; fewer than n is back-pressure: the queue or the pool is full, because the
+ * workers are busy, max_rate_pps holds packets back, or nobody collects; try again later. What was
+ * taken is not lost to a full queue (but for links with slots, whose queues are per link). Bytes
+ * are copied.
  */
 unsigned betanet_submit(struct betanet *b, const uint8_t *const packets[], unsigned n);
 

@@ -284,7 +284,7 @@ static unsigned drain(struct worker *w, struct txq *q, uint64_t now)
 	if (sent) {
 		memmove(q->pending, q->pending + sent, q->pending_count * sizeof(q->pending[0]));
 		q->pending_since = now;
-	} else if (now - q->pending_since > w->b->hz / 1000 * STUCK_MS) {
+	} else if (!q->collect && now - q->pending_since > w->b->hz / 1000 * STUCK_MS) {
 		w->stats.drops[DROP_tx_refused] += q->pending_count;
 		rte_pktmbuf_free_bulk(q->pending, q->pending_count);
 		q->pending_count = 0;

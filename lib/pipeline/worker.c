@@ -42,11 +42,17 @@ static void receive(struct worker *w, struct burst *b, unsigned max)
 	w->stats.rx += b->n;
 }
 
-/* Packets that the embedding program submitted join the burst behind parse: they have no headers.
+/*
+ * Packets that the embedding program submitted join the burst behind parse: they have no headers.
+ * Only as many are taken as the shaping queue will hold when all that is parked has come due: what
+ * does not fit waits in the submit queue, and betanet_submit says so to the program.
  */
 static void receive_submitted(struct worker *w, struct burst *b, unsigned max)
 {
-	unsigned n = rte_ring_sc_dequeue_burst(w->submit, (void **)(b->m + b->n), max - b->n, NULL);
+	uint64_t held = wheel_count(w->wheel) + w->stats.queued + b->n;
+	uint64_t room = w->b->cfg.queue_depth > held ? w->b->cfg.queue_depth - held : 0;
+	unsigned n = rte_ring_sc_dequeue_burst(
+		w->submit, (void **)(b->m + b->n), RTE_MIN(max - b->n, (unsigned)room), NULL);
 
 	for (unsigned i = b->n; i < b->n + n; i++) {
 		b->packet[i] = rte_pktmbuf_mtod(b->m[i], uint8_t *);
