@@ -10,6 +10,9 @@
 
 enum { BURST_MAX = SPHINX_BURST_MAX };
 
+/* A packet that was for us: it leaves the burst like a dropped one, and counts as none. */
+#define CONSUMED ((enum drop_reason)DROP_COUNT)
+
 /*
  * In locked memory: what it holds of a packet links what came in with what goes out.
  * Up to 128 packets on their way through a worker, in columns. A stage is one function over one
@@ -41,6 +44,7 @@ struct packet_meta {
 	uint64_t due;             /* delay: TSC; later if the next hop is not resolved yet */
 	uint64_t delay_ns;        /* delay: the deliberate part */
 	uint64_t hops_generation; /* route: of the snapshot that `hop` is an index into */
+	uint64_t loop;            /* route: 0; a loop that leaves: its number (cover.c) */
 	uint32_t hop;             /* route */
 	uint16_t sum;    /* route: link_sum of what will be sent, taken while it is in the cache */
 	uint8_t flag;    /* finish: enum sphinx_flag; 0 for control frames */
@@ -60,7 +64,8 @@ static inline bool burst_live(const struct burst *b, unsigned i)
 	return b->reason[i] == DROP_NONE;
 }
 
-/* Moves dropped packets to the drop list, counts them by reason, closes the gaps. */
+/* Moves dropped and consumed packets to the drop list, counts the former by reason, closes the
+ * gaps. */
 void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT]);
 
 /* Frees the drop list. */

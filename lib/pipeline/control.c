@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <rte_cycles.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -155,10 +156,15 @@ static void learned(struct betanet *b, uint16_t port, const struct link_learned 
 void control_directory_changed(struct betanet *b)
 {
 	const struct directory *d = b->directory;
+	uint8_t own_key[32];
 
+	b->own_node = -1;
+	crypto_scalarmult_base(own_key, b->sphinx_secret);
 	for (unsigned i = 0; i < b->neighbour_count; i++)
 		b->neighbours[i].from_directory = false;
 	for (unsigned i = 0; d && i < d->count; i++) {
+		if (memcmp(d->nodes[i].sphinx_key, own_key, sizeof(own_key)) == 0)
+			b->own_node = (int)i;
 		for (unsigned a = 0; a < d->nodes[i].addresses; a++) {
 			struct endpoint via;
 			struct neighbour *n;

@@ -47,6 +47,7 @@ struct hop {
 	uint16_t port;
 	bool reachable; /* some port has its prefix or a gateway */
 	bool allowed;   /* in the neighbours' set, where there is one */
+	bool own;       /* an address of ours: what ends there is consumed */
 	bool resolved;  /* `header` is complete */
 	struct link_ready header;
 };
@@ -120,6 +121,7 @@ struct lcore_stats {
 	uint64_t drops[DROP_COUNT];
 	uint64_t processing_cycles, processing_count;
 	uint64_t lateness[BETANET_HISTOGRAM_BUCKETS];
+	uint64_t cover_received; /* for us, and no loop of ours */
 	uint64_t parked, queued; /* gauges */
 	uint64_t loops, idle_loops, busy_cycles, longest_loop;
 	struct stage_stats stage[STAGE_COUNT];
@@ -193,6 +195,7 @@ struct betanet {
 	struct rte_ring
 		*resolve; /* KEY_SIZE elements + port: addresses that workers want resolved */
 	struct directory *directory; /* control */
+	int own_node; /* control: the directory's index of our Sphinx key; -1: none */
 	uint64_t hops_generation;
 	struct neighbour *neighbours;
 	unsigned neighbour_count, neighbour_cap;
@@ -260,6 +263,10 @@ void epochs_free(struct epochs *e);
 void epochs_poll(struct betanet *b);
 const struct epoch_table *epochs_table(const struct epochs *e);
 void epochs_stats(const struct betanet *b, struct betanet_stats *s);
+
+/* cover.c: on a worker, a final packet that is for us. */
+void cover_consume(
+	struct worker *w, const uint8_t identifier[SPHINX_IDENTIFIER_SIZE], uint64_t arrival);
 
 /* telemetry.c: the pipeline that the telemetry socket shows; NULL for none. */
 void telemetry_attach(struct betanet *b);

@@ -104,6 +104,7 @@ static int fill_hops(struct betanet *b, struct snapshot *s)
 				return -ENOMEM;
 			fill_hop(b, &s->hops[at], &d->nodes[i].address[a]);
 			s->hops[at].allowed = is_allowed(b, i);
+			s->hops[at].own = (int)i == b->own_node;
 			s->hop_count++;
 		}
 	}

@@ -16,7 +16,8 @@ void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT])
 
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->reason[i] != DROP_NONE) {
-			drops[b->reason[i]]++;
+			if (b->reason[i] != CONSUMED)
+				drops[b->reason[i]]++;
 			b->drop[b->dropped++] = b->m[i];
 			continue;
 		}
@@ -238,6 +239,19 @@ static enum drop_reason deliver_message(
 	return DROP_NONE;
 }
 
+/* Whether the directory lists that address for us: others' drop cover, or a loop of ours. */
+static bool is_for_us(const struct snapshot *s, const struct endpoint *to)
+{
+	uint8_t key[KEY_SIZE];
+	int32_t at;
+
+	if (!s->has_directory || to->family == 0)
+		return false;
+	address_key(key, to);
+	at = rte_hash_lookup(s->hop_index, key);
+	return at >= 0 && s->hops[at].own;
+}
+
 static enum drop_reason route_final(const struct betanet *b, const struct endpoint *to,
 	struct rte_mbuf *m, uint8_t *packet, const struct sphinx_hop *hop)
 {
@@ -264,6 +278,7 @@ static enum drop_reason route_one(const struct betanet *b, const struct snapshot
 	meta->flag = hop->flag;
 	meta->retries = 0;
 	meta->hops_generation = 0;
+	meta->loop = 0;
 	memcpy(meta->address, hop->address, sizeof(meta->address));
 	memcpy(meta->identifier, hop->identifier, sizeof(meta->identifier));
 	/* an embedding program without ports may use destinations of its own kind */
@@ -274,8 +289,9 @@ static enum drop_reason route_one(const struct betanet *b, const struct snapshot
 			return DROP_bad_address;
 		memset(&to, 0, sizeof(to));
 	}
-	return hop->flag == SPHINX_FLAG_FORWARD ? route_forward(b, s, &to, meta)
-						: route_final(b, &to, m, packet, hop);
+	if (hop->flag == SPHINX_FLAG_FORWARD)
+		return route_forward(b, s, &to, meta);
+	return is_for_us(s, &to) ? CONSUMED : route_final(b, &to, m, packet, hop);
 }
 
 /* The sum over a packet reads all of it, and the burst is larger than the first-level cache. */
@@ -294,7 +310,9 @@ void stage_route(struct worker *w, struct burst *b, const struct snapshot *s)
 	for (unsigned i = 0; i < b->n; i++) {
 		prefetch_packet(b, i + 1);
 		b->reason[i] = route_one(w->b, s, b->m[i], b->packet[i], &b->hop[i]);
-		if (w->b->port_count && burst_live(b, i))
+		if (b->reason[i] == CONSUMED)
+			cover_consume(w, b->hop[i].identifier, b->arrival);
+		else if (w->b->port_count && burst_live(b, i))
 			packet_meta(b->m[i])->sum =
 				link_sum(rte_pktmbuf_mtod(b->m[i], void *), b->m[i]->data_len);
 	}

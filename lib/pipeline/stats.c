@@ -14,6 +14,7 @@ static void add_lcore(struct betanet_stats *s, const struct lcore_stats *l)
 	s->tx += l->tx;
 	s->tx_bytes += l->tx_bytes;
 	s->control += l->control;
+	s->cover_received += l->cover_received;
 	s->parked += l->parked;
 	s->queued += l->queued;
 	for (unsigned i = 1; i < DROP_COUNT; i++) {

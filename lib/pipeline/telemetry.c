@@ -86,6 +86,7 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 		{"tx", s.tx},
 		{"tx_bytes", s.tx_bytes},
 		{"control", s.control},
+		{"cover_received", s.cover_received},
 		{"dropped", s.dropped},
 		{"rx_missed", s.rx_missed},
 		{"rx_no_buffer", s.rx_no_buffer},
