@@ -38,6 +38,7 @@ uint64_t sizing_pool(const struct sizing *s, struct sizing_term t[SIZING_TERMS])
 	/* a mempool cache is flushed at 1.5 times its size */
 	term(&t[7], "pool caches", lcores * s->cache_per_lcore * 3 / 2,
 		"%" PRIu64 " lcores x 1.5 x %" PRIu64, lcores, s->cache_per_lcore);
+	term(&t[8], "reserve", s->reserve, "free before arrivals are dropped at random");
 	for (unsigned i = 0; i < SIZING_TERMS; i++)
 		sum += t[i].mbufs;
 	return (sum + 63) / 64 * 64;

@@ -2,7 +2,7 @@
 /* The life of a pipeline: create, ports, directory, start, stop, destroy. */
 #include "pipeline/pipeline.h"
 #include "core/secmem.h"
-#include "mix/sizing.h"
+#include "pipeline/pool.h"
 
 #include <errno.h>
 #include <math.h>
@@ -92,71 +92,6 @@ static int check_config(const struct betanet_config *c, struct error *err)
 	return 0;
 }
 
-/* ---- pool
- * ----------------------------------------------------------------------------------------------------
- */
-
-static uint64_t pool_terms(const struct betanet_config *c, const struct betanet_port ports[],
-	unsigned n, struct sizing_term t[SIZING_TERMS])
-{
-	struct sizing s = {
-		.rate_pps = c->target_pps,
-		.mean_delay_s = c->mean_delay_ms / 1e3,
-		.workers = c->workers,
-		.batch_size = c->batch_size,
-		.queue_depth = c->queue_depth,
-		.shaping_queues = (uint64_t)RTE_MAX(n, 1u) * c->workers,
-		.submit_queues = n ? 0 : c->workers + 1, /* and the one to collect from */
-		.control = n ? CONTROL_RING + (uint64_t)n * REPLY_RING : 0,
-		.cache_per_lcore = POOL_CACHE,
-	};
-
-	for (unsigned i = 0; i < n; i++) {
-		s.rx_descriptors +=
-			(uint64_t)RTE_MIN(ports[i].rx_queues, c->workers) * ports[i].rx_descriptors;
-		s.tx_descriptors += (uint64_t)c->workers * ports[i].tx_descriptors;
-	}
-	return sizing_pool(&s, t);
-}
-
-uint32_t betanet_describe_pool(const struct betanet_config *c, const struct betanet_port ports[],
-	unsigned n, char *out, size_t cap)
-{
-	struct sizing_term t[SIZING_TERMS];
-	uint64_t sum = pool_terms(c, ports, n, t);
-
-	sizing_print(t, sum, out, cap);
-	return (uint32_t)RTE_MIN(sum, (uint64_t)UINT32_MAX);
-}
-
-/* Made when the ports are known, at the first port or at start. */
-static int make_pool(
-	struct betanet *b, const struct betanet_port *ports, unsigned n, struct error *err)
-{
-	struct sizing_term t[SIZING_TERMS];
-	uint64_t need = pool_terms(&b->cfg, ports, n, t);
-	uint32_t size = b->cfg.pool_size ? b->cfg.pool_size : (uint32_t)need;
-	size_t room = LINK_HEADER_MAX + 4 + b->packet_size + 512;
-
-	if (size < need)
-		return error_set(err, EINVAL,
-			"pool_size = %u: these settings need at least %lu buffers (--check-config "
-			"prints the sum); "
-			"raise pool_size or leave it out, or lower max_queue_depth",
-			size, (unsigned long)need);
-	room = RTE_PKTMBUF_HEADROOM + RTE_MAX(room, (size_t)RTE_MBUF_DEFAULT_DATAROOM);
-	b->pool = rte_pktmbuf_pool_create("mix_pool", size, POOL_CACHE,
-		RTE_ALIGN(sizeof(struct packet_meta), RTE_MBUF_PRIV_ALIGN), (uint16_t)room,
-		SOCKET_ID_ANY);
-	if (!b->pool)
-		return error_set(err, rte_errno,
-			"pool_size = %u: no memory for buffers of %zu bytes each (%lu MiB); give "
-			"EAL more (-m MB or hugepages): %s",
-			size, room, (unsigned long)(size * (room + 256) >> 20),
-			rte_strerror(rte_errno));
-	return 0;
-}
-
 /* ---- create
  * ----------------------------------------------------------------------------------------------------
  */
@@ -194,8 +129,13 @@ static int make_worker(struct betanet *b, unsigned index, struct error *err)
 
 	if (r < 0)
 		return r;
+	uint8_t key[32];
+
 	w->b = b;
 	w->index = index;
+	randombytes_buf(key, sizeof(key));
+	early_dice_init(&w->dice, key);
+	sodium_memzero(key, sizeof(key));
 	/* at an exit most packets end: nothing to share between two multiplications */
 	w->sphinx = sphinx_burst_create(
 		b->cfg.role == BETANET_EXIT ? SPHINX_CURVE_LADDER : SPHINX_CURVE_AUTO);
@@ -443,7 +383,7 @@ int betanet_start(struct betanet *b, char err[BETANET_ERROR_MAX])
 		return error_set(as_error(err), EBUSY, "the pipeline was started before");
 	for (unsigned i = 0; i < b->port_count; i++)
 		cfg[i] = b->ports[i].cfg;
-	r = make_pool(b, cfg, b->port_count, as_error(err));
+	r = pool_make(b, cfg, b->port_count, as_error(err));
 	for (unsigned i = 0; r == 0 && i < b->cfg.workers; i++)
 		r = make_worker(b, i, as_error(err));
 	if (r == 0)
@@ -458,6 +398,7 @@ int betanet_start(struct betanet *b, char err[BETANET_ERROR_MAX])
 		epochs_poll(b); /* the first epoch's key is there before the first packet */
 	control_directory_changed(b);
 	r = snapshot_publish(b, as_error(err));
+	pool_begin(b);
 	if (r == 0)
 		r = launch(b, as_error(err));
 	if (r == 0)
@@ -475,6 +416,7 @@ static void destroy_worker(struct worker *w)
 	secmem_free(w->view);
 	secmem_free(w->dtag);
 	rte_ring_free(w->submit);
+	sodium_memzero(&w->dice, sizeof(w->dice));
 	free(w->own);
 }
 

@@ -86,7 +86,7 @@ static void neighbour_forget(struct betanet *b, struct neighbour *n)
 /* A frame made by control, to the worker that owns the port's first TX queue. */
 static void transmit(struct betanet *b, const struct port *p, const void *frame, size_t len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(b->pool);
+	struct rte_mbuf *m = pool_alloc(b);
 	char *at = m ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
 
 	if (at) {

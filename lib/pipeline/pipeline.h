@@ -11,10 +11,12 @@
 #include "core/error.h"
 #include "directory/directory.h"
 #include "link/link.h"
+#include "mix/early_drop.h"
 #include "mix/token_bucket.h"
 #include "mix/wheel.h"
 #include "pipeline/betanet.h"
 #include "pipeline/burst.h"
+#include "pipeline/pool.h"
 #include "replay/replay.h"
 #include "vrf/epoch.h"
 
@@ -123,6 +125,7 @@ struct lcore_stats {
 	uint64_t lateness[BETANET_HISTOGRAM_BUCKETS];
 	uint64_t cover_received; /* for us, and no loop of ours */
 	uint64_t parked, queued; /* gauges */
+	uint64_t pool_requests;  /* buffers asked for: by drivers for arrivals, by control */
 	uint64_t loops, idle_loops, busy_cycles, longest_loop;
 	struct stage_stats stage[STAGE_COUNT];
 };
@@ -149,6 +152,7 @@ struct worker {
 	struct burst *burst;             /* locked */
 	struct epoch_view *view;         /* locked: the epoch's delay key while a burst needs it */
 	uint8_t (*dtag)[DELAY_TAG_SIZE]; /* locked: one for each packet of a burst */
+	struct early_dice dice;          /* which arrivals a short pool costs */
 	struct lcore_stats stats __rte_cache_aligned;
 };
 
@@ -172,6 +176,8 @@ struct betanet {
 	_Atomic int state; /* enum lcore_state; control */
 	uint32_t packet_size;
 	struct rte_mempool *pool;
+	struct pool_counts pool_base; /* start: what was counted before */
+	struct early_drop early;      /* setup: watermarks of the pool */
 	uint8_t *sphinx_secret; /* locked */
 	struct replay *replay;
 	struct epochs *epochs; /* NULL without VRF delays */

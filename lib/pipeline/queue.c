@@ -11,8 +11,9 @@ static unsigned submit_burst(
 	struct rte_mbuf *m[BURST_MAX];
 	unsigned room = rte_ring_free_count(w->submit);
 
-	n = RTE_MIN(n, room);
-	if (n == 0 || rte_pktmbuf_alloc_bulk(b->pool, m, n) != 0)
+	/* back-pressure comes before drops */
+	n = RTE_MIN(n, RTE_MIN(room, pool_spare(b)));
+	if (n == 0 || pool_alloc_bulk(b, m, n) != 0)
 		return 0;
 	for (unsigned i = 0; i < n; i++) {
 		memcpy(rte_pktmbuf_mtod(m[i], void *), packets[i], b->packet_size);

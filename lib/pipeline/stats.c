@@ -62,8 +62,7 @@ void betanet_stats_get(const struct betanet *b, struct betanet_stats *s)
 	if (b->started)
 		s->uptime_s = (double)((b->stopped ? b->stopped : rte_rdtsc()) - b->started) / hz;
 	s->throughput_pps = ratio((double)s->processed, s->uptime_s);
-	s->pool_size = b->pool ? b->pool->size : 0;
-	s->pool_free = b->pool ? rte_mempool_avail_count(b->pool) : 0;
+	pool_stats(b, s);
 	s->replay_tags = replay_count(b->replay);
 	s->replay_capacity = replay_capacity(b->replay);
 	if (b->epochs)

@@ -51,6 +51,14 @@ static int add_rows(struct rte_tel_data *d, const struct row *rows, unsigned n)
 	return r;
 }
 
+/* Of the buffers asked for, those that the lcore's own cache gave; 0 when none was asked for. */
+static uint64_t pool_hit_ppm(const struct betanet_stats *s)
+{
+	return s->pool_requests > s->pool_misses
+		       ? (s->pool_requests - s->pool_misses) * 1000000 / s->pool_requests
+		       : 0;
+}
+
 /* rte_tel has no floating point: times are whole ns, ratios have their unit in the name. */
 static int show_info(const struct betanet *b, const char *params, struct rte_tel_data *d)
 {
@@ -98,10 +106,55 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 		{"uptime_s", (uint64_t)s.uptime_s},
 		{"pool_size", s.pool_size},
 		{"pool_free", s.pool_free},
+		{"pool_requests", s.pool_requests},
+		{"pool_misses", s.pool_misses},
+		{"pool_hit_rate_ppm", pool_hit_ppm(&s)},
 		{"replay_tags", s.replay_tags},
 		{"replay_capacity", s.replay_capacity},
 	};
 	return add_rows(d, rows, RTE_DIM(rows));
+}
+
+/* Buffers in the cache of the control lcore, then of each worker. */
+static int add_caches(const struct betanet *b, struct rte_tel_data *d)
+{
+	struct rte_tel_data *a = rte_tel_data_alloc();
+
+	if (!a)
+		return -ENOMEM;
+	rte_tel_data_start_array(a, COMPAT_TEL_U64_VAL);
+	compat_tel_add_array_u64(a, b->pool->local_cache[rte_get_main_lcore()].len);
+	for (unsigned i = 0; i < b->cfg.workers; i++)
+		compat_tel_add_array_u64(a, b->pool->local_cache[b->workers[i].lcore].len);
+	return rte_tel_data_add_dict_container(d, "caches", a, 0);
+}
+
+static int show_pool(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	struct betanet_stats s;
+	struct pool_counts c;
+
+	(void)params;
+	betanet_stats_get(b, &s);
+	pool_count(b->pool, &c);
+	const struct row rows[] = {
+		{"size", s.pool_size},
+		{"free", s.pool_free},
+		{"free_shared", pool_shared(b->pool)},
+		{"drop_some_below", b->early.from},
+		{"drop_all_below", b->early.all + 1},
+		{"dropped", s.drops[DROP_pool_full]},
+		{"requests", s.pool_requests},
+		{"misses", s.pool_misses},
+		{"hit_rate_ppm", pool_hit_ppm(&s)},
+		{"refills", c.refills - b->pool_base.refills},
+		{"failures", c.failures - b->pool_base.failures},
+		{"rx_no_buffer", s.rx_no_buffer},
+		{"cache_size", b->pool->cache_size},
+	};
+	if (add_rows(d, rows, RTE_DIM(rows)) < 0)
+		return -ENOMEM;
+	return add_caches(b, d);
 }
 
 /* No key, proof or beta: only whether they are there. */
@@ -232,6 +285,7 @@ static int show(int (*fill)(const struct betanet *, const char *, struct rte_tel
 COMMAND(info)
 COMMAND(stats)
 COMMAND(drops)
+COMMAND(pool)
 COMMAND(epoch)
 COMMAND(lcore)
 
@@ -248,6 +302,9 @@ int telemetry_register(struct error *err)
 			"Counters of all workers and ports, gauges, mean processing time in ns. No "
 			"parameters"},
 		{"/mix/drops", on_drops, "Packets dropped, by reason. No parameters"},
+		{"/mix/pool", on_pool,
+			"Packet buffers: free, watermarks of random drop, requests, what "
+			"caches lacked, hit rate. No parameters"},
 		{"/mix/epoch", on_epoch,
 			"Delay mode, VRF epoch, beacon; epochs proved, unproved, without a key. No "
 			"parameters"},

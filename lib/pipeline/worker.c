@@ -32,6 +32,9 @@ static void receive(struct worker *w, struct burst *b, unsigned max)
 		/* not every driver notes the port */
 		for (unsigned i = from; i < b->n; i++)
 			b->m[i]->port = w->rxq[q].index;
+		/* a driver on rings brings buffers of others */
+		if (b->n > from && b->m[from]->pool == w->b->pool)
+			w->stats.pool_requests += b->n - from;
 	}
 	if (++w->next_rxq >= w->rxq_count)
 		w->next_rxq = 0;
@@ -87,6 +90,7 @@ static unsigned ingress(struct worker *w, const struct snapshot *s)
 	charge(w, STAGE_receive, n, &since);
 	if (wire) {
 		stage_parse(w, b);
+		pool_admit(w, b);
 		charge(w, STAGE_parse, wire, &since);
 	}
 	if (b->n < w->b->cfg.batch_size) {

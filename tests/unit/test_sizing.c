@@ -10,7 +10,7 @@
 #include "mix/sizing.h"
 
 /* Order of the terms. */
-enum { PARKED, RX, TX, SHAPING, SUBMIT, BURSTS, CONTROL, CACHES };
+enum { PARKED, RX, TX, SHAPING, SUBMIT, BURSTS, CONTROL, CACHES, RESERVE };
 
 static uint64_t parked(double rate_pps, double mean_delay_s)
 {
@@ -45,6 +45,7 @@ static void every_holder_of_buffers_is_a_term(void **state)
 		.submit_queues = 3,
 		.control = 1280,
 		.cache_per_lcore = 256,
+		.reserve = 1280,
 	};
 	static const uint64_t want[SIZING_TERMS] = {
 		[PARKED] = 1463,
@@ -55,6 +56,7 @@ static void every_holder_of_buffers_is_a_term(void **state)
 		[BURSTS] = 768,
 		[CONTROL] = 1280,
 		[CACHES] = 1152, /* two workers and the control lcore */
+		[RESERVE] = 1280,
 	};
 	struct sizing_term t[SIZING_TERMS];
 	uint64_t sum = sizing_pool(&s, t), terms = 0;
