@@ -145,6 +145,9 @@ static int make_worker(struct betanet *b, unsigned index, struct error *err)
 	if (!w->sphinx || !w->burst || !w->view || !w->dtag)
 		return error_set(err, ENOMEM,
 			"not enough locked memory for worker %u; raise `ulimit -l`", index);
+	r = links_init_worker(w, err);
+	if (r < 0)
+		return r;
 	snprintf(name, sizeof(name), "mix_submit_%u", index);
 	w->submit = rte_ring_create(name, b->cfg.queue_depth, SOCKET_ID_ANY,
 		RING_F_EXACT_SZ | RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -168,8 +171,10 @@ static int make_qsbr(struct betanet *b, struct error *err)
 
 static int fill(struct betanet *b, struct betanet_config *c, struct error *err)
 {
-	int r = crypto_init(c->max_simd_bits, err);
+	int r = links_init(b, err);
 
+	if (r == 0)
+		r = crypto_init(c->max_simd_bits, err);
 	if (r < 0)
 		return r;
 	b->cfg = *c;
@@ -417,6 +422,7 @@ static void destroy_worker(struct worker *w)
 	secmem_free(w->dtag);
 	rte_ring_free(w->submit);
 	sodium_memzero(&w->dice, sizeof(w->dice));
+	links_free_worker(w);
 	free(w->own);
 }
 
@@ -428,6 +434,7 @@ void betanet_destroy(struct betanet *b)
 		betanet_stop(b, 0, NULL);
 	telemetry_attach(NULL);
 	snapshot_reclaim(b, true);
+	links_free(b);
 	for (unsigned i = 0; b->workers && i < b->cfg.workers; i++)
 		destroy_worker(&b->workers[i]);
 	free(b->workers);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What happens to a packet once it is due: headers, shaping queue, TX. */
+/* What happens to a packet once it is due: into its link's ring (slots.c sends it), or headers, the
+ * TX queue's own ring, TX. */
 #include "pipeline/pipeline.h"
 #include "sphinx/frame.h"
 
@@ -22,8 +23,7 @@ static int neighbour_mac(const struct snapshot *s, const struct endpoint *via, c
 	return 0;
 }
 
-/* `headers`: Ethernet, IP and UDP, in bytes. */
-static void set_offload(const struct port *p, struct rte_mbuf *m, unsigned headers)
+void egress_offload(const struct port *p, struct rte_mbuf *m, unsigned headers)
 {
 	m->ol_flags = 0;
 	if (!p->tx_offload)
@@ -41,43 +41,49 @@ static void put_headers(const struct port *p, const struct link_template *t, str
 	uint8_t *head = (uint8_t *)rte_pktmbuf_prepend(m, t->len);
 
 	link_template_write_sum(t, head, payload, packet_meta(m)->sum, p->tx_offload);
-	set_offload(p, m, t->len);
+	egress_offload(p, m, t->len);
+}
+
+/* Where a forwarded packet goes now; NULL: its hop is gone. */
+static const struct hop *find_hop(const struct snapshot *s, struct rte_mbuf *m)
+{
+	struct packet_meta *meta = packet_meta(m);
+	struct endpoint to;
+	uint8_t key[KEY_SIZE];
+	int32_t at;
+
+	if (meta->hops_generation == s->hops_generation)
+		return &s->hops[meta->hop];
+	/* the directory changed while the packet was parked */
+	if (address_decode(meta->address, &to) != SPHINX_ok || !s->has_directory)
+		return NULL;
+	address_key(key, &to);
+	at = rte_hash_lookup(s->hop_index, key);
+	if (at < 0)
+		return NULL;
+	meta->hop = (uint32_t)at;
+	meta->hops_generation = s->hops_generation;
+	return &s->hops[at];
 }
 
 /* 0; -EAGAIN: the neighbour is not known yet, *want says whom to ask for; -ENOENT: the hop is gone.
  */
-static int head_forward(struct worker *w, const struct snapshot *s, struct rte_mbuf *m,
-	unsigned *port, struct resolve_request *want)
+static int head_forward(struct worker *w, const struct hop *hop, struct rte_mbuf *m, unsigned *port,
+	struct resolve_request *want)
 {
 	const struct betanet *b = w->b;
-	struct packet_meta *meta = packet_meta(m);
-	const struct hop *hop;
 
-	if (meta->hops_generation != s->hops_generation) {
-		/* the directory changed while the packet was parked */
-		struct endpoint to;
-		uint8_t key[KEY_SIZE];
-		int32_t at;
-
-		if (address_decode(meta->address, &to) != SPHINX_ok || !s->has_directory)
-			return -ENOENT;
-		address_key(key, &to);
-		at = rte_hash_lookup(s->hop_index, key);
-		if (at < 0 || !s->hops[at].reachable)
-			return -ENOENT;
-		meta->hop = (uint32_t)at;
-		meta->hops_generation = s->hops_generation;
-	}
-	hop = &s->hops[meta->hop];
+	if (!hop || !hop->reachable)
+		return -ENOENT;
 	*port = hop->port;
 	if (!hop->resolved) {
 		want->family = 0; /* control knows the directory's neighbours and asks for them by
 				     itself */
 		return -EAGAIN;
 	}
-	link_ready_write(
-		&hop->header, (uint8_t *)rte_pktmbuf_prepend(m, hop->header.len), meta->sum);
-	set_offload(&b->ports[*port], m, hop->header.len - FRAME_SIZE);
+	link_ready_write(&hop->header, (uint8_t *)rte_pktmbuf_prepend(m, hop->header.len),
+		packet_meta(m)->sum);
+	egress_offload(&b->ports[*port], m, hop->header.len - FRAME_SIZE);
 	return 0;
 }
 
@@ -148,16 +154,17 @@ static void wait_again(
 		drop_one(w, m, DROP_wheel_full);
 }
 
-/* A lateness of c cycles falls into the bucket of its binary logarithm in ns. */
-static void count_lateness(struct worker *w, uint64_t due, uint64_t now)
+unsigned lateness_bucket(const struct betanet *b, uint64_t cycles)
 {
-	uint64_t ns =
-		now > due ? (uint64_t)((unsigned __int128)(now - due) * 1000000000u / w->b->hz) : 0;
+	uint64_t ns = (uint64_t)((unsigned __int128)cycles * 1000000000u / b->hz);
 	unsigned bucket = ns ? 64u - (unsigned)__builtin_clzll(ns) : 0;
 
-	if (bucket >= BETANET_HISTOGRAM_BUCKETS)
-		bucket = BETANET_HISTOGRAM_BUCKETS - 1;
-	w->stats.lateness[bucket]++;
+	return RTE_MIN(bucket, (unsigned)BETANET_HISTOGRAM_BUCKETS - 1);
+}
+
+static void count_lateness(struct worker *w, uint64_t due, uint64_t now)
+{
+	w->stats.lateness[lateness_bucket(w->b, now > due ? now - due : 0)]++;
 }
 
 static void queue_out(struct worker *w, unsigned feed, struct rte_mbuf **m, unsigned n)
@@ -173,13 +180,59 @@ static void queue_out(struct worker *w, unsigned feed, struct rte_mbuf **m, unsi
 	}
 }
 
-unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now)
+/* Into the ring of its link, which will write the headers: they may change until then. */
+static void to_link(struct worker *w, const struct hop *hop, struct wheel_item *it, uint64_t now)
+{
+	static const struct resolve_request nothing;
+
+	if (w->b->port_count && !hop->resolved)
+		wait_again(w, it, &nothing, now);
+	else if (!link_enqueue(hop->link, it->obj))
+		drop_one(w, it->obj, DROP_shaper_full);
+}
+
+/* Packets of a burst that go to the TX queues' own rings. */
+struct direct {
+	struct rte_mbuf *m[BETANET_MAX_PORTS][BURST_MAX];
+	unsigned count[BETANET_MAX_PORTS];
+};
+
+static void send_one(struct worker *w, const struct snapshot *s, struct wheel_item *it,
+	struct direct *out, uint64_t now)
+{
+	struct rte_mbuf *m = it->obj;
+	bool forward = packet_meta(m)->flag == SPHINX_FLAG_FORWARD;
+	const struct hop *hop = forward && s->has_directory ? find_hop(s, m) : NULL;
+	struct resolve_request want = {0};
+	unsigned port = 0;
+	int r = 0;
+
+	if (hop && hop->link) {
+		to_link(w, hop, it, now);
+		return;
+	}
+	if (forward && shaping_has_slots(w->b)) {
+		drop_one(w, m, hop ? DROP_not_link : DROP_unknown_next_hop);
+		return;
+	}
+	if (w->b->port_count)
+		r = forward ? head_forward(w, hop, m, &port, &want)
+			    : head_final(w, s, m, &port, &want);
+	if (r == 0)
+		out->m[port][out->count[port]++] = m;
+	else if (r == -EAGAIN)
+		wait_again(w, it, &want, now);
+	else
+		drop_one(w, m, DROP_unknown_next_hop);
+}
+
+unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now, unsigned max)
 {
 	struct wheel_item due[BURST_MAX];
-	struct rte_mbuf *out[BETANET_MAX_PORTS][BURST_MAX];
-	unsigned count[BETANET_MAX_PORTS] = {0};
-	unsigned n = wheel_expire(w->wheel, now, due, w->b->cfg.batch_size);
+	struct direct out;
+	unsigned n = wheel_expire(w->wheel, now, due, max);
 
+	memset(out.count, 0, sizeof(out.count));
 	/* a packet was parked for long: neither its mbuf nor its headroom is in the cache */
 	for (unsigned i = 0; i < n; i++) {
 		rte_prefetch0(due[i].obj);
@@ -189,26 +242,12 @@ unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now)
 		rte_prefetch0(rte_pktmbuf_mtod_offset(
 			(struct rte_mbuf *)due[i].obj, char *, -LINK_HEADER_MAX));
 	for (unsigned i = 0; i < n; i++) {
-		struct rte_mbuf *m = due[i].obj;
-		struct packet_meta *meta = packet_meta(m);
-		struct resolve_request want = {0};
-		unsigned port = 0;
-		int r = 0;
-
-		if (meta->retries == 0)
+		if (packet_meta(due[i].obj)->retries == 0)
 			count_lateness(w, due[i].due, now);
-		if (w->b->port_count)
-			r = meta->flag == SPHINX_FLAG_FORWARD ? head_forward(w, s, m, &port, &want)
-							      : head_final(w, s, m, &port, &want);
-		if (r == 0)
-			out[port][count[port]++] = m;
-		else if (r == -EAGAIN)
-			wait_again(w, &due[i], &want, now);
-		else
-			drop_one(w, m, DROP_unknown_next_hop);
+		send_one(w, s, &due[i], &out, now);
 	}
 	for (unsigned p = 0; p < BETANET_MAX_PORTS && n; p++)
-		queue_out(w, p, out[p], count[p]);
+		queue_out(w, p, out.m[p], out.count[p]);
 	return n;
 }
 
@@ -216,40 +255,33 @@ unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now)
  * ---------------------------------------------------------------------------------------------------
  */
 
-/* What the statistics need of a packet; noted before TX, for afterwards the mbuf may be gone. */
-struct tx_note {
-	uint64_t cycles;
-	uint32_t bytes;
-	uint8_t flag;
-};
-
-static void note_packets(struct tx_note *note, struct rte_mbuf **m, unsigned n, uint64_t now)
+void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t now)
 {
-	for (unsigned i = 0; i < n; i++) {
-		const struct packet_meta *meta = packet_meta(m[i]);
-		uint64_t left = RTE_MAX(meta->due, meta->parked);
+	const struct packet_meta *meta = packet_meta(m);
+	uint64_t left = RTE_MAX(meta->due, meta->parked);
 
-		note[i].cycles = meta->parked - meta->arrival + (now > left ? now - left : 0);
-		note[i].bytes = m[i]->pkt_len;
-		note[i].flag = meta->flag;
-	}
+	note->cycles = meta->parked - meta->arrival + (now > left ? now - left : 0);
+	note->bytes = m->pkt_len;
+	note->flag = meta->flag;
 }
 
-static void count_sent(struct worker *w, const struct tx_note *note, unsigned n)
+void egress_count(struct worker *w, const struct tx_note *note, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		w->stats.tx_bytes += note[i].bytes;
+		if (note[i].flag == 0)
+			continue;
 		w->stats.processing_cycles += note[i].cycles;
+		w->stats.processing_count++;
 		if (note[i].flag == SPHINX_FLAG_FINAL)
 			w->stats.delivered++;
 		else
 			w->stats.forwarded++;
 	}
-	w->stats.processing_count += n;
 	w->stats.tx += n;
 }
 
-static unsigned txq_send(struct txq *q, struct rte_mbuf **m, unsigned n)
+unsigned txq_send(struct txq *q, struct rte_mbuf **m, unsigned n)
 {
 	if (q->collect)
 		return rte_ring_mp_enqueue_burst(q->collect, (void **)m, n, NULL);
@@ -277,9 +309,10 @@ static unsigned drain(struct worker *w, struct txq *q, uint64_t now)
 		take_pending(q, now);
 	if (q->pending_count == 0)
 		return 0;
-	note_packets(note, q->pending, q->pending_count, now);
+	for (unsigned i = 0; i < q->pending_count; i++)
+		egress_note(&note[i], q->pending[i], now);
 	sent = txq_send(q, q->pending, q->pending_count);
-	count_sent(w, note, sent);
+	egress_count(w, note, sent);
 	q->pending_count -= sent;
 	if (sent) {
 		memmove(q->pending, q->pending + sent, q->pending_count * sizeof(q->pending[0]));
@@ -311,7 +344,7 @@ static unsigned send_replies(struct worker *w, const struct port *p)
 
 unsigned egress_transmit(struct worker *w, uint64_t now)
 {
-	uint64_t queued = 0;
+	uint64_t queued = slots_queued(w, now);
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < w->own_count; i++) {

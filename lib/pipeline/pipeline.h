@@ -7,11 +7,13 @@
 #include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include "core/error.h"
 #include "directory/directory.h"
 #include "link/link.h"
 #include "mix/early_drop.h"
+#include "mix/slot_clock.h"
 #include "mix/token_bucket.h"
 #include "mix/wheel.h"
 #include "pipeline/betanet.h"
@@ -25,8 +27,9 @@
  * "worker" its owner alone, "control" the control lcore.
  *
  * A packet's way, in the order of the files: worker.c (the loop) → stages.c (parse, open, replay,
- * finish, route, delay) → wheel → egress.c (headers, shaping queue, TX). control.c, snapshot.c and
- * ports.c serve it.
+ * finish, route, delay) → wheel → egress.c (headers, shaping queue, TX), or, with shaping, → the
+ * link's ring → slots.c (slots or tokens, headers, TX). control.c, snapshot.c, links.c and ports.c
+ * serve it.
  */
 enum {
 	POOL_CACHE = 256,
@@ -44,8 +47,12 @@ enum lcore_state { LCORE_BOOT, LCORE_RUN, LCORE_DRAIN, LCORE_HALT, LCORE_FAIL };
 /* ---- snapshot: what workers read and control replaces
  * ------------------------------------------------ */
 
+struct tx_link;
+
 /* A directory address as an egress: which port, which headers. */
 struct hop {
+	struct tx_link *link; /* NULL: it is none; then with slots nothing goes there, else packets
+				 go through the TX queue's own ring */
 	uint16_t port;
 	bool reachable; /* some port has its prefix or a gateway */
 	bool allowed;   /* in the neighbours' set, where there is one */
@@ -54,13 +61,23 @@ struct hop {
 	struct link_ready header;
 };
 
+/* A link in a snapshot: the headers of `hop` are those of the moment. */
+struct link_ref {
+	struct tx_link *link;
+	uint32_t hop;
+};
+
 /* Immutable once published; freed after every worker passed a quiescent state. */
 struct snapshot {
+	uint64_t serial;          /* no two snapshots have the same */
 	uint64_t hops_generation; /* equal generation: equal meaning of hop indices */
 	bool has_directory, expired;
 	struct rte_hash *hop_index; /* address_key → index into hops; NULL without a directory */
 	struct hop *hops;
 	unsigned hop_count;
+	/* worker i owns link_ref[link_first[i]] up to, without it, link_first[i + 1] */
+	struct link_ref *link_ref;
+	unsigned link_first[BETANET_MAX_WORKERS + 1];
 	struct rte_hash *neighbour_index; /* address_key with port 0 → index into neighbour_mac */
 	uint8_t (*neighbour_mac)[LINK_MAC_SIZE];
 	unsigned neighbour_count;
@@ -74,6 +91,16 @@ void address_key(uint8_t key[KEY_SIZE], const struct endpoint *e);
 /* ---- ports
  * ------------------------------------------------------------------------------------------ */
 
+/* What links took for this moment, on its way to the driver; what that refuses waits here. */
+struct staged {
+	unsigned count;
+	uint64_t since;               /* TSC: when the driver last took something, or since when
+					 there is something */
+	struct rte_mbuf *m[TX_BURST]; /* with headers */
+	uint64_t slot[TX_BURST];      /* TSC; 0: no slot, but tokens */
+	bool cover[TX_BURST];
+};
+
 struct txq {
 	uint16_t port, queue;
 	struct rte_ring *shaping;   /* filled by workers, drained by the owner; holds due packets */
@@ -83,6 +110,7 @@ struct txq {
 	unsigned pending_count;     /* owner */
 	uint64_t pending_since;     /* owner: TSC */
 	struct rte_ring *collect;   /* instead of a port; NULL with one */
+	struct staged staged;       /* owner */
 };
 
 struct port {
@@ -96,6 +124,104 @@ struct port {
 	uint32_t kept;          /* mbufs that the driver never gives back */
 	struct txq *txq;        /* tx_queues of them */
 	struct rte_ring *reply; /* control → owner of queue 0 */
+};
+
+/* ---- links: a directory address of a node of our next layer (links.c, slots.c)
+ * ------------------------------------------------------------------------------------------ */
+
+enum {
+	LINKS_MAX = 2 * DIRECTORY_MAX_NODES,
+	LINK_SLACK = 4, /* a link's ring can hold so many shares of the queue depth, so that the
+			   depth may follow the number of links */
+	COVER_STOCK_MS = 250,
+	COVER_STOCK_MIN = 16,
+	COVER_STOCK_MAX = 4096,
+};
+
+/* Written by the owner. */
+struct link_stats {
+	uint64_t real, cover, empty, skipped;
+};
+
+/*
+ * Made by control when an address becomes a link, kept over snapshots as long as it is one; then
+ * freed after a grace period, and what its rings hold is dropped (as not_link; cover uncounted).
+ * All workers put packets into its ring; one of them, the owner, takes them out.
+ *
+ * For the helper of cover: links with slots have a ring of cover packets. Control fills it (single
+ * producer), the owner takes one when a slot finds no waiting packet. An mbuf in it holds the bare
+ * Sphinx packet of betanet.packet_size bytes, headroom as allocated, and this packet_meta:
+ *
+ *	flag             SPHINX_FLAG_FORWARD
+ *	address          tx_link.address, as address_encode writes it
+ *	sum              link_sum of the packet
+ *	hops_generation  betanet.hops_generation at the time: stock of an older one is thrown away
+ *			 by the owner (a new directory: routes may be gone)
+ *	identifier, delay_ns, arrival, parked, due, retries: 0
+ *
+ * Live links are betanet.links.link[0 .. links.count), in no order; their list changes only in
+ * snapshot_publish (betanet_poll calls it), so that pointers are good within one pass of control.
+ * links_cover_room says how many packets a link can be given now; `node` is its node's index in
+ * betanet.directory. Packets whose link went away before they were put in: rte_pktmbuf_free.
+ */
+struct tx_link {
+	/* control, before the link is published; constant from then on */
+	unsigned serial;
+	uint8_t key[KEY_SIZE];
+	struct endpoint address;
+	unsigned owner;         /* worker */
+	struct txq *txq;        /* of the owner: how packets leave */
+	struct rte_ring *ring;  /* waiting packets, without headers */
+	struct rte_ring *cover; /* NULL in rate mode */
+	uint32_t capacity;      /* of the ring */
+	/* control; the name under links.lock */
+	unsigned node; /* index into directory->nodes */
+	char name[DIRECTORY_NAME_MAX];
+	uint32_t cover_want; /* stock of cover to be kept; never more than the ring holds */
+	bool wanted;
+	uint64_t token; /* of the grace period */
+	struct tx_link *next_retired;
+
+	_Atomic uint32_t depth; /* control writes, workers read: most packets that may wait */
+	_Atomic uint64_t full;  /* any worker: packets dropped for that */
+
+	/* owner */
+	struct slot_clock clock __rte_cache_aligned;
+	struct token_bucket bucket;
+	struct rte_mbuf *next_cover; /* taken off the ring of cover, not sent yet */
+	uint64_t dead_since;         /* TSC: since when the neighbour is unresolved; 0: it is not */
+	struct link_stats stats;
+};
+
+/* Control's side of them. */
+struct links {
+	pthread_mutex_t lock; /* list and names: control changes them under it, telemetry reads */
+	struct tx_link **link;
+	unsigned count, cap;
+	struct tx_link *retired;
+	unsigned serial;
+	struct slot_random random;
+	/*
+	 * Buffers that the stocks of cover may hold in all: setup. For the helper of the pool:
+	 * pool_make sets it to sizing's term for cover; as long as it is 0, an eighth of the pool.
+	 * The rings of all links that leave by one port hold queue_depth packets times its TX
+	 * queues (times workers without ports), in addition to the TX queues' own rings.
+	 */
+	uint32_t cover_budget;
+};
+
+/* Those that one worker owns, and what it must know to keep their slots. Owner. */
+struct slots {
+	uint64_t serial, generation; /* of the snapshot that `ref` points into */
+	const struct link_ref *ref;
+	unsigned count;
+	unsigned turn;         /* rate: which link is next */
+	struct slot_heap heap; /* constant, poisson: indices into ref */
+	struct slot_random random;
+	uint64_t gap;                  /* mean between two slots of any of the links, cycles */
+	uint64_t chunk_cost, due_cost; /* cycles: of SLOT_CHUNK packets from reception to wheel, of
+					  a burst from wheel to ring; measured */
+	uint64_t queued, counted;      /* packets in the rings, and when they were counted */
 };
 
 /* ---- workers
@@ -126,6 +252,8 @@ struct lcore_stats {
 	uint64_t cover_received; /* for us, and no loop of ours */
 	uint64_t parked, queued; /* gauges */
 	uint64_t pool_requests;  /* buffers asked for: by drivers for arrivals, by control */
+	uint64_t slots_real, slots_cover, slots_empty, slots_skipped;
+	uint64_t slot_lateness[BETANET_HISTOGRAM_BUCKETS], slot_latest; /* ns; cycles */
 	uint64_t loops, idle_loops, busy_cycles, longest_loop;
 	struct stage_stats stage[STAGE_COUNT];
 };
@@ -153,6 +281,7 @@ struct worker {
 	struct epoch_view *view;         /* locked: the epoch's delay key while a burst needs it */
 	uint8_t (*dtag)[DELAY_TAG_SIZE]; /* locked: one for each packet of a burst */
 	struct early_dice dice;          /* which arrivals a short pool costs */
+	struct slots slots;
 	struct lcore_stats stats __rte_cache_aligned;
 };
 
@@ -178,7 +307,7 @@ struct betanet {
 	struct rte_mempool *pool;
 	struct pool_counts pool_base; /* start: what was counted before */
 	struct early_drop early;      /* setup: watermarks of the pool */
-	uint8_t *sphinx_secret; /* locked */
+	uint8_t *sphinx_secret;       /* locked */
 	struct replay *replay;
 	struct epochs *epochs; /* NULL without VRF delays */
 	enum delay_mode delay_mode;
@@ -196,6 +325,8 @@ struct betanet {
 	_Atomic(struct snapshot *) snapshot;
 	struct rte_rcu_qsbr *qsbr;
 	struct snapshot *retired;
+	uint64_t snapshot_serial;
+	struct links links;
 
 	struct rte_ring *control_rx; /* mbufs: ARP, ND, ICMP; from workers */
 	struct rte_ring
@@ -232,9 +363,48 @@ void stage_delay(struct worker *w, struct burst *b);
 
 /* egress.c: due packets to the shaping queues; shaping queues and control replies to the ports.
  * Return the number of packets moved. */
-unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now);
+unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now, unsigned max);
 unsigned egress_transmit(struct worker *w, uint64_t now);
 void egress_discard(struct betanet *b, struct rte_mbuf **m, unsigned n, enum drop_reason why);
+
+/* What the statistics need of a packet; noted before TX, for afterwards the mbuf may be gone. */
+struct tx_note {
+	uint64_t cycles;
+	uint32_t bytes;
+	uint8_t flag; /* enum sphinx_flag; 0: cover */
+};
+void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t now);
+void egress_count(struct worker *w, const struct tx_note *note, unsigned n);
+unsigned txq_send(struct txq *q, struct rte_mbuf **m, unsigned n);
+/* The buckets of a histogram of times: cycles into the bucket of their binary logarithm in ns. */
+unsigned lateness_bucket(const struct betanet *b, uint64_t cycles);
+/* For packets to be sent with headers from elsewhere: NIC offload flags; `headers` without the
+ * frame, in bytes. */
+void egress_offload(const struct port *p, struct rte_mbuf *m, unsigned headers);
+
+/* slots.c: the owner's side of links. All do nothing for a worker without links. */
+
+/* First thing in a loop: takes a new snapshot's links. */
+void slots_refresh(struct worker *w, const struct snapshot *s);
+/* Sends what slots and tokens allow now. Returns how many packets left. */
+unsigned slots_serve(struct worker *w, const struct snapshot *s);
+/* How many packets a burst may have, up to batch_size, so that it is over before the next slot; 0:
+ * the slot is too near. */
+unsigned slots_room(struct worker *w);
+/* The same for packets from the wheel. */
+unsigned slots_room_due(struct worker *w);
+/* Spins until the next slot. */
+void slots_wait(const struct worker *w);
+/* What n packets cost, for the two above. */
+void slots_learn(struct worker *w, unsigned n, uint64_t cycles);
+void slots_learn_due(struct worker *w, unsigned n, uint64_t cycles);
+/* How long an idle worker may sleep, ns. */
+uint64_t slots_sleep_ns(const struct worker *w, uint64_t most);
+/* A packet without headers into a link's ring. False: the ring is full; the packet is the caller's.
+ */
+bool link_enqueue(struct tx_link *l, struct rte_mbuf *m);
+/* Packets that wait in the links' rings. `now` 0: count them afresh. */
+uint64_t slots_queued(struct worker *w, uint64_t now);
 
 /* worker.c */
 int worker_main(void *arg);
@@ -257,6 +427,36 @@ int txq_init(struct betanet *b, struct txq *q, const char *name, bool single_pro
 /* snapshot.c */
 int snapshot_publish(struct betanet *b, struct error *err);
 void snapshot_reclaim(struct betanet *b, bool all);
+
+/* links.c: control's side of links */
+int links_init(struct betanet *b, struct error *err);
+int links_init_worker(struct worker *w, struct error *err);
+void links_free_worker(struct worker *w);
+/*
+ * For a snapshot whose hops are filled: finds or makes the links, fills hop.link, link_ref.
+ * -ENOMEM; then links_abandon undoes it. Once the snapshot is published, links_commit retires the
+ * links that are none any more.
+ */
+int links_plan(struct betanet *b, struct snapshot *s);
+void links_abandon(struct betanet *b);
+void links_commit(struct betanet *b);
+void links_reclaim(struct betanet *b);
+/* Workers have stopped: drops what waits (as shutdown), frees cover. */
+void links_discard(struct betanet *b);
+void links_free(struct betanet *b);
+
+static inline bool shaping_has_slots(const struct betanet *b)
+{
+	return b->cfg.shaping >= BETANET_SHAPING_CONSTANT;
+}
+
+/* Control: how many cover packets the link can be given now. */
+static inline unsigned links_cover_room(const struct tx_link *l)
+{
+	unsigned have = l->cover ? rte_ring_count(l->cover) : 0;
+
+	return have < l->cover_want ? l->cover_want - have : 0;
+}
 
 /* control.c */
 int control_init(struct betanet *b, struct error *err);

@@ -79,7 +79,7 @@ int txq_init(
 			"a shaping queue of %u packets could not be made: %s", b->cfg.queue_depth,
 			rte_strerror(rte_errno));
 	token_bucket_init(&q->bucket,
-		b->cfg.shaping == BETANET_SHAPING_OFF ? 0 : b->cfg.max_rate_pps, b->cfg.burst_size,
+		b->cfg.shaping == BETANET_SHAPING_RATE ? b->cfg.max_rate_pps : 0, b->cfg.burst_size,
 		b->hz, rte_rdtsc());
 	return 0;
 }

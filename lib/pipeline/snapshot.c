@@ -42,6 +42,7 @@ static void snapshot_free(struct snapshot *s)
 	rte_hash_free(s->hop_index);
 	rte_hash_free(s->neighbour_index);
 	free(s->hops);
+	free(s->link_ref);
 	free(s->neighbour_mac);
 	free(s);
 }
@@ -137,12 +138,14 @@ int snapshot_publish(struct betanet *b, struct error *err)
 {
 	struct snapshot *s = calloc(1, sizeof(*s)), *old;
 
-	if (!s || fill_hops(b, s) < 0 || fill_neighbours(b, s) < 0) {
+	if (!s || fill_hops(b, s) < 0 || fill_neighbours(b, s) < 0 || links_plan(b, s) < 0) {
+		links_abandon(b);
 		snapshot_free(s);
 		return error_set(err, ENOMEM,
 			"not enough memory for %u neighbours and %u directory nodes",
 			b->neighbour_count, b->directory ? b->directory->count : 0);
 	}
+	s->serial = ++b->snapshot_serial;
 	s->hops_generation = b->hops_generation;
 	s->expired = b->directory_expired;
 	old = atomic_exchange_explicit(&b->snapshot, s, memory_order_acq_rel);
@@ -151,6 +154,7 @@ int snapshot_publish(struct betanet *b, struct error *err)
 		old->next_retired = b->retired;
 		b->retired = old;
 	}
+	links_commit(b);
 	b->snapshot_dirty = false;
 	return 0;
 }
@@ -159,6 +163,8 @@ void snapshot_reclaim(struct betanet *b, bool all)
 {
 	struct snapshot **at = &b->retired;
 
+	if (!all)
+		links_reclaim(b);
 	while (*at) {
 		struct snapshot *s = *at;
 

@@ -201,6 +201,8 @@ static enum drop_reason route_forward(const struct betanet *b, const struct snap
 	uint8_t key[KEY_SIZE];
 	int32_t hop;
 
+	if (!s->has_directory && shaping_has_slots(b))
+		return DROP_not_link;
 	if (!s->has_directory)
 		return b->port_count ? DROP_unknown_next_hop : DROP_NONE;
 	if (s->expired)
@@ -211,9 +213,13 @@ static enum drop_reason route_forward(const struct betanet *b, const struct snap
 		return DROP_unknown_next_hop;
 	if (!s->hops[hop].allowed)
 		return DROP_not_neighbour;
+	if (b->port_count && !s->hops[hop].reachable)
+		return DROP_no_route;
+	if (shaping_has_slots(b) && !s->hops[hop].link)
+		return DROP_not_link;
 	meta->hop = (uint32_t)hop;
 	meta->hops_generation = s->hops_generation;
-	return b->port_count == 0 || s->hops[hop].reachable ? DROP_NONE : DROP_no_route;
+	return DROP_NONE;
 }
 
 /* What is delivered: the message, or, for a version 260 reply that only its maker can read,

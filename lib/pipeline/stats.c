@@ -21,8 +21,15 @@ static void add_lcore(struct betanet_stats *s, const struct lcore_stats *l)
 		s->drops[i] += l->drops[i];
 		s->dropped += l->drops[i];
 	}
-	for (unsigned i = 0; i < BETANET_HISTOGRAM_BUCKETS; i++)
+	s->slots_real += l->slots_real;
+	s->slots_cover += l->slots_cover;
+	s->slots_empty += l->slots_empty;
+	s->slots_skipped += l->slots_skipped;
+	s->slots = s->slots_real + s->slots_cover + s->slots_empty;
+	for (unsigned i = 0; i < BETANET_HISTOGRAM_BUCKETS; i++) {
 		s->lateness[i] += l->lateness[i];
+		s->slot_lateness[i] += l->slot_lateness[i];
+	}
 }
 
 static void add_ports(const struct betanet *b, struct betanet_stats *s)

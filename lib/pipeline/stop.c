@@ -103,6 +103,7 @@ int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_re
 	rep.flushed = sent_packets(b) - sent;
 	for (unsigned i = 0; i < b->cfg.workers; i++)
 		discard_worker(b, &b->workers[i]);
+	links_discard(b);
 	rep.dropped = b->control_stats.drops[DROP_shutdown];
 	for (unsigned i = 0; i < b->port_count; i++) {
 		ring_drop(b->ports[i].reply);

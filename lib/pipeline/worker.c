@@ -79,13 +79,13 @@ static void charge(struct worker *w, enum stage stage, unsigned packets, uint64_
 	*since = now;
 }
 
-static unsigned ingress(struct worker *w, const struct snapshot *s)
+static unsigned ingress(struct worker *w, const struct snapshot *s, unsigned max)
 {
 	struct burst *b = w->burst;
-	uint64_t since = rte_rdtsc();
+	uint64_t since = rte_rdtsc(), start = since;
 	unsigned n, wire;
 
-	receive(w, b, w->b->cfg.batch_size);
+	receive(w, b, max);
 	wire = n = b->n;
 	charge(w, STAGE_receive, n, &since);
 	if (wire) {
@@ -93,10 +93,10 @@ static unsigned ingress(struct worker *w, const struct snapshot *s)
 		pool_admit(w, b);
 		charge(w, STAGE_parse, wire, &since);
 	}
-	if (b->n < w->b->cfg.batch_size) {
+	if (b->n < max) {
 		unsigned before = b->n;
 
-		receive_submitted(w, b, w->b->cfg.batch_size);
+		receive_submitted(w, b, max);
 		n += b->n - before;
 		charge(w, STAGE_receive, b->n - before, &since);
 	}
@@ -121,6 +121,7 @@ static unsigned ingress(struct worker *w, const struct snapshot *s)
 		charge(w, STAGE_delay, b->n, &since);
 	}
 	burst_free_drops(b);
+	slots_learn(w, n, rte_rdtsc() - start);
 	return n;
 }
 
@@ -128,7 +129,7 @@ static unsigned ingress(struct worker *w, const struct snapshot *s)
  * only. */
 static void idle(struct worker *w)
 {
-	const struct timespec tick = {.tv_nsec = (long)w->b->cfg.tick_us * 1000};
+	struct timespec time = {0};
 
 	switch (w->b->cfg.idle) {
 	case BETANET_IDLE_SPIN:
@@ -137,23 +138,57 @@ static void idle(struct worker *w)
 		rte_pause();
 		break;
 	case BETANET_IDLE_SLEEP:
-		nanosleep(&tick, NULL);
+		time.tv_nsec = (long)slots_sleep_ns(w, w->b->cfg.tick_us * 1000ull);
+		if (time.tv_nsec)
+			nanosleep(&time, NULL);
 		break;
 	}
 }
 
+/* Received packets into the wheel, as many as fit before the next slot. */
+static unsigned take_in(struct worker *w, const struct snapshot *s)
+{
+	unsigned max = slots_room(w);
+
+	if (max)
+		return ingress(w, s, max);
+	slots_wait(w);
+	return slots_serve(w, s);
+}
+
+/* Due packets out of the wheel, as many as fit before the next slot. */
+static unsigned give_out(struct worker *w, const struct snapshot *s)
+{
+	unsigned max = slots_room_due(w), n;
+	uint64_t since, start;
+
+	if (max == 0) {
+		slots_wait(w);
+		return slots_serve(w, s);
+	}
+	since = rte_rdtsc();
+	start = since;
+	n = egress_due(w, s, since, max);
+	charge(w, STAGE_due, n, &since);
+	slots_learn_due(w, n, since - start);
+	return n;
+}
+
 static void loop_once(struct worker *w, bool draining)
 {
-	uint64_t start = rte_rdtsc(), took;
+	uint64_t start = rte_rdtsc(), took, since;
 	const struct snapshot *s = atomic_load_explicit(&w->b->snapshot, memory_order_acquire);
-	unsigned work = 0, n;
-	uint64_t since;
+	unsigned work, n;
 
-	if (!draining)
-		work += ingress(w, s);
+	slots_refresh(w, s);
+	work = slots_serve(w, s);
+	if (!draining) {
+		work += take_in(w, s);
+		work += slots_serve(w, s);
+	}
+	work += give_out(w, s);
+	work += slots_serve(w, s);
 	since = rte_rdtsc();
-	work += n = egress_due(w, s, since);
-	charge(w, STAGE_due, n, &since);
 	work += n = egress_transmit(w, since);
 	charge(w, STAGE_transmit, n, &since);
 	w->stats.parked = wheel_count(w->wheel);
