@@ -97,7 +97,7 @@ lint:
 	@scripts/lint.sh
 
 # what a program that embeds a mix includes, with the headers that those include
-PUBLIC_HEADERS := pipeline/betanet.h sphinx/sphinx.h sphinx/packet.h sphinx/address.h crypto/crypto.h core/error.h
+PUBLIC_HEADERS := pipeline/betanet.h pipeline/betanet_bench.h sphinx/sphinx.h sphinx/packet.h sphinx/address.h crypto/crypto.h core/error.h
 
 install: $(APP_BIN) $(LIB)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/betanet/drivers-cfg

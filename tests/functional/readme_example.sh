@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The README's library example, as it stands there, compiles against the installed library and runs.
+# The README's library example and the one in betanet_bench.h, as they stand there, compile against the
+# installed library and run.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${BUILD:-build}
@@ -35,5 +36,13 @@ run() {
 check "the example runs" run --no-huge -m 256 --no-pci --no-telemetry --file-prefix "readme$$" \
 	--lcores "0@(0-$(($(nproc) - 1))),1@(0-$(($(nproc) - 1)))"
 check "it says what it did" grep -q 'held for 20.0 ms, 1 processed, 0 dropped' "$work/said"
+
+sed -n '/^ \*     #include/,/^ \*     }/s/^ \*     //p' lib/pipeline/betanet_bench.h >"$work/main.c"
+check "betanet_bench.h has an example" grep -q 'int main' "$work/main.c"
+check "it compiles without a warning" "$cc" -std=gnu11 -Wall -Wextra -Werror "${sanitize[@]}" -o "$work/main" "$work/main.c" "${flags[@]}"
+check "it runs" run --no-huge -m 256 --no-pci --no-telemetry --file-prefix "bench$$" \
+	--lcores "0@(0-$(($(nproc) - 1))),1@(0-$(($(nproc) - 1)))"
+check "it says how many were processed" grep -Eq '^processed +[1-9][0-9]* packets$' "$work/said"
+check "it says whether the target was reached" grep -Eq '25,000 packets a second: (reached|missed)' "$work/said"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
