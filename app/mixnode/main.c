@@ -216,6 +216,18 @@ static void watch_epochs(
 	*seen = s;
 }
 
+/* What our loops say of other relays and of our own links: said when it changes. */
+static void watch_loops(struct betanet *b, const struct config *c)
+{
+	struct betanet_alarm a;
+
+	while (betanet_alarm_take(b, &a))
+		fprintf(stderr,
+			a.node[0] ? "%s: loops through %s: %s (was %s)\n"
+				  : "%s: loops%s: %s (was %s)\n",
+			c->node.name, a.node, a.now, a.before);
+}
+
 static void reload(struct betanet *b, const struct config *c, struct audit *audit)
 {
 	struct error err;
@@ -245,6 +257,7 @@ static void control_loop(
 		if (now != last) {
 			watch_latency(b, c, &late);
 			watch_epochs(b, c, &seen);
+			watch_loops(b, c);
 			audit_poll(audit, b);
 		}
 		last = now;

@@ -39,6 +39,7 @@ uint64_t sizing_pool(const struct sizing *s, struct sizing_term t[SIZING_TERMS])
 	term(&t[7], "pool caches", lcores * s->cache_per_lcore * 3 / 2,
 		"%" PRIu64 " lcores x 1.5 x %" PRIu64, lcores, s->cache_per_lcore);
 	term(&t[8], "reserve", s->reserve, "free before arrivals are dropped at random");
+	term(&t[9], "cover", s->cover_packets, "loops and cover made ahead");
 	for (unsigned i = 0; i < SIZING_TERMS; i++)
 		sum += t[i].mbufs;
 	return (sum + 63) / 64 * 64;

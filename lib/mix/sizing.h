@@ -19,6 +19,7 @@ struct sizing {
 	uint64_t submit_queues;   /* queues of the embedding program, of queue_depth each */
 	uint64_t control;         /* frames under way to and from the control lcore */
 	uint64_t cache_per_lcore; /* buffers that an lcore's pool cache may hold back */
+	uint64_t cover_packets;   /* packets of our own, made ahead */
 	uint64_t reserve;         /* free buffers below which arrivals are dropped at random */
 };
 
@@ -28,7 +29,7 @@ struct sizing_term {
 	char how[96];
 };
 
-enum { SIZING_TERMS = 9 };
+enum { SIZING_TERMS = 10 };
 
 /* Fills the terms and returns their sum, rounded up to a multiple of 64. */
 uint64_t sizing_pool(const struct sizing *s, struct sizing_term terms[SIZING_TERMS]);

@@ -155,7 +155,7 @@ static int make_worker(struct betanet *b, unsigned index, struct error *err)
 		return error_set(err, rte_errno,
 			"a submit queue of %u packets could not be made: %s", b->cfg.queue_depth,
 			rte_strerror(rte_errno));
-	return 0;
+	return cover_worker(w, err);
 }
 
 static int make_qsbr(struct betanet *b, struct error *err)
@@ -204,6 +204,8 @@ static int fill(struct betanet *b, struct betanet_config *c, struct error *err)
 	r = open_replay(b, c, err);
 	if (r == 0)
 		r = epochs_create(b, c, err);
+	if (r == 0)
+		r = cover_create(b, err);
 	if (r == 0)
 		r = make_qsbr(b, err);
 	if (r == 0)
@@ -421,6 +423,7 @@ static void destroy_worker(struct worker *w)
 	secmem_free(w->view);
 	secmem_free(w->dtag);
 	rte_ring_free(w->submit);
+	rte_ring_free(w->loops);
 	sodium_memzero(&w->dice, sizeof(w->dice));
 	links_free_worker(w);
 	free(w->own);
@@ -454,6 +457,7 @@ void betanet_destroy(struct betanet *b)
 	directory_free(b->directory);
 	replay_close(b->replay);
 	epochs_free(b->epochs);
+	cover_free(b->cover);
 	secmem_free(b->sphinx_secret);
 	if (b->sole)
 		exists = false;

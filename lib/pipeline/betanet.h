@@ -221,6 +221,20 @@ bool betanet_epoch_take(struct betanet *b, struct betanet_epoch *e);
 int betanet_neighbours_set(
 	struct betanet *b, const uint8_t directory_hash[32], const uint64_t *bits, size_t words);
 
+/*
+ * A change in what our loops tell (mix/loop_health.h): of a relay of the directory, which is "ok",
+ * "lost", "lossy", "early", "late" or several of these; or of our own links: "ok",
+ * "n_minus_1", "outage". Traffic goes on: it is for people to act.
+ */
+struct betanet_alarm {
+	char node[64]; /* its name in the directory; "": ourselves */
+	char before[40], now[40];
+};
+
+/* The next change that was not taken yet, of whatever is worth saying now: what came and went in
+ * between is passed over. False when there is none. */
+bool betanet_alarm_take(struct betanet *b, struct betanet_alarm *a);
+
 struct betanet_stats {
 	uint64_t rx, rx_bytes;         /* frames received and packets submitted */
 	uint64_t processed;            /* unwrapped, not replayed */

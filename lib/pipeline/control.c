@@ -175,6 +175,7 @@ void control_directory_changed(struct betanet *b)
 				n->from_directory = true;
 		}
 	}
+	cover_directory_changed(b);
 	b->hops_generation++;
 	b->snapshot_dirty = true;
 }
@@ -274,6 +275,7 @@ unsigned betanet_poll(struct betanet *b)
 	if (b->snapshot_dirty && snapshot_publish(b, NULL) == 0)
 		n++;
 	snapshot_reclaim(b, false);
+	n += cover_poll(b);
 	return n;
 }
 

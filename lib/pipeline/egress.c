@@ -263,6 +263,8 @@ void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t now)
 	note->cycles = meta->parked - meta->arrival + (now > left ? now - left : 0);
 	note->bytes = m->pkt_len;
 	note->flag = meta->flag;
+	note->loop = meta->loop;
+	note->now = now;
 }
 
 void egress_count(struct worker *w, const struct tx_note *note, unsigned n)
@@ -273,6 +275,8 @@ void egress_count(struct worker *w, const struct tx_note *note, unsigned n)
 			continue;
 		w->stats.processing_cycles += note[i].cycles;
 		w->stats.processing_count++;
+		if (note[i].loop)
+			cover_left(w, note[i].loop, note[i].now);
 		if (note[i].flag == SPHINX_FLAG_FINAL)
 			w->stats.delivered++;
 		else

@@ -275,6 +275,7 @@ struct worker {
 		*reply_port[BETANET_MAX_PORTS]; /* setup: ports whose replies this worker sends */
 	unsigned reply_count;
 	struct rte_ring *submit;
+	struct rte_ring *loops; /* from control, to be parked; NULL without cover */
 	struct wheel *wheel;
 	struct sphinx_burst *sphinx;     /* locked: keys and tags of the burst under way */
 	struct burst *burst;             /* locked */
@@ -310,6 +311,7 @@ struct betanet {
 	uint8_t *sphinx_secret;       /* locked */
 	struct replay *replay;
 	struct epochs *epochs; /* NULL without VRF delays */
+	struct cover *cover;   /* NULL without cover */
 	enum delay_mode delay_mode;
 	uint64_t vrf_mean_ns;
 	struct cidr *exit_allow;
@@ -346,6 +348,8 @@ struct betanet {
 	struct lcore_stats control_stats;
 };
 
+struct rte_tel_data;
+
 struct resolve_request {
 	uint8_t family, pad[1];
 	uint16_t port;
@@ -371,7 +375,8 @@ void egress_discard(struct betanet *b, struct rte_mbuf **m, unsigned n, enum dro
 struct tx_note {
 	uint64_t cycles;
 	uint32_t bytes;
-	uint8_t flag; /* enum sphinx_flag; 0: cover */
+	uint8_t flag;       /* enum sphinx_flag; 0: cover */
+	uint64_t loop, now; /* number of a loop of ours, else 0; TSC */
 };
 void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t now);
 void egress_count(struct worker *w, const struct tx_note *note, unsigned n);
@@ -425,6 +430,8 @@ int txq_init(struct betanet *b, struct txq *q, const char *name, bool single_pro
 	struct error *err);
 
 /* snapshot.c */
+/* Whether packets may be sent to a node of the directory (betanet_neighbours_set). */
+bool snapshot_allows(const struct betanet *b, unsigned node);
 int snapshot_publish(struct betanet *b, struct error *err);
 void snapshot_reclaim(struct betanet *b, bool all);
 
@@ -470,9 +477,23 @@ void epochs_poll(struct betanet *b);
 const struct epoch_table *epochs_table(const struct epochs *e);
 void epochs_stats(const struct betanet *b, struct betanet_stats *s);
 
-/* cover.c: on a worker, a final packet that is for us. */
+/* cover.c: packets of our own; control. All but the first two do nothing without cover. */
+int cover_create(struct betanet *b, struct error *err);
+int cover_worker(struct worker *w, struct error *err);
+void cover_free(struct cover *c);
+void cover_directory_changed(struct betanet *b);
+unsigned cover_poll(struct betanet *b); /* returns how many things it did */
+void cover_stats(const struct betanet *b, struct betanet_stats *s);
+/* How many buffers it may hold: a term of the pool's sum. */
+uint64_t cover_packets(const struct betanet_config *c);
+/* On a worker: a final packet that is for us; a loop left; takes loops into the wheel. */
 void cover_consume(
 	struct worker *w, const uint8_t identifier[SPHINX_IDENTIFIER_SIZE], uint64_t arrival);
+void cover_left(struct worker *w, uint64_t number, uint64_t now);
+unsigned cover_park(struct worker *w);
+/* cover_show.c: for the telemetry. */
+int cover_show(const struct betanet *b, const char *params, struct rte_tel_data *d);
+int cover_show_loops(const struct betanet *b, const char *params, struct rte_tel_data *d);
 
 /* telemetry.c: the pipeline that the telemetry socket shows; NULL for none. */
 void telemetry_attach(struct betanet *b);

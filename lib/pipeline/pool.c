@@ -194,6 +194,7 @@ static uint64_t pool_terms(const struct betanet_config *c, const struct betanet_
 		.submit_queues = n ? 0 : c->workers + 1, /* and the one to collect from */
 		.control = n ? CONTROL_RING + (uint64_t)n * REPLY_RING : 0,
 		.cache_per_lcore = POOL_CACHE,
+		.cover_packets = cover_packets(c),
 		.reserve = watermarks(c).from,
 	};
 

@@ -72,7 +72,7 @@ static void fill_hop(struct betanet *b, struct hop *hop, const struct endpoint *
 	hop->resolved = true;
 }
 
-static bool is_allowed(const struct betanet *b, unsigned node)
+bool snapshot_allows(const struct betanet *b, unsigned node)
 {
 	if (!b->keep_to_neighbours)
 		return true;
@@ -104,7 +104,7 @@ static int fill_hops(struct betanet *b, struct snapshot *s)
 			if (at < 0 || (unsigned)at > total)
 				return -ENOMEM;
 			fill_hop(b, &s->hops[at], &d->nodes[i].address[a]);
-			s->hops[at].allowed = is_allowed(b, i);
+			s->hops[at].allowed = snapshot_allows(b, i);
 			s->hops[at].own = (int)i == b->own_node;
 			s->hop_count++;
 		}

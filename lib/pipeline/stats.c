@@ -72,6 +72,7 @@ void betanet_stats_get(const struct betanet *b, struct betanet_stats *s)
 	pool_stats(b, s);
 	s->replay_tags = replay_count(b->replay);
 	s->replay_capacity = replay_capacity(b->replay);
+	cover_stats(b, s);
 	if (b->epochs)
 		epochs_stats(b, s);
 }

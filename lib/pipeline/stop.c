@@ -86,6 +86,7 @@ static void discard_worker(struct betanet *b, struct worker *w)
 		w->own[i]->pending_count = 0;
 	}
 	discard_ring(b, w->submit);
+	discard_ring(b, w->loops);
 }
 
 int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_report *report)

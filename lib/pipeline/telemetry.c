@@ -288,6 +288,10 @@ COMMAND(drops)
 COMMAND(pool)
 COMMAND(epoch)
 COMMAND(lcore)
+#define show_cover cover_show
+#define show_loops cover_show_loops
+COMMAND(cover)
+COMMAND(loops)
 
 int telemetry_register(struct error *err)
 {
@@ -308,6 +312,13 @@ int telemetry_register(struct error *err)
 		{"/mix/epoch", on_epoch,
 			"Delay mode, VRF epoch, beacon; epochs proved, unproved, without a key. No "
 			"parameters"},
+		{"/mix/cover", on_cover,
+			"Packets of our own: loops, their outcomes and times, cost of building. No "
+			"parameters"},
+		{"/mix/loops", on_loops,
+			"States of the relays by our loops; *_within: loops until an alarm. "
+			"Parameter: "
+			"a relay's name, or none"},
 		{"/mix/lcore", on_lcore,
 			"A worker's counters; stage_*: calls, packets, cycles; lateness: per 2^i "
 			"ns. Parameter: worker"},

@@ -151,7 +151,7 @@ static unsigned take_in(struct worker *w, const struct snapshot *s)
 	unsigned max = slots_room(w);
 
 	if (max)
-		return ingress(w, s, max);
+		return ingress(w, s, max) + cover_park(w);
 	slots_wait(w);
 	return slots_serve(w, s);
 }

@@ -29,6 +29,7 @@ struct covernet {
 		missing; /* self: the pipeline's node; missing: left out (COVERNET_NODES: none) */
 	/* how the others behave, and what they saw */
 	bool swallow[COVERNET_NODES], hasty[COVERNET_NODES];
+	bool twice; /* what comes to the pipeline comes twice */
 	unsigned taken[COVERNET_NODES], consumed[COVERNET_NODES];
 	unsigned odd_size, refused, messages;
 	unsigned first_seen;      /* packets that left the pipeline for another node */
@@ -144,6 +145,20 @@ static inline struct betanet *covernet_start(
 	return b;
 }
 
+/* Of the directory as it is. */
+static inline const uint8_t *covernet_hash(const struct covernet *n)
+{
+	static uint8_t hash[32];
+	struct directory *d;
+	struct error err;
+
+	if (directory_load(n->path, n->authority, 0, &d, &err) < 0)
+		fail_msg("%s", err.msg);
+	memcpy(hash, d->hash, 32);
+	directory_free(d);
+	return hash;
+}
+
 static inline unsigned covernet_find(const uint8_t address[SPHINX_ADDRESS_SIZE])
 {
 	for (unsigned i = 0; i < COVERNET_NODES; i++) {
@@ -242,9 +257,9 @@ static inline void covernet_deliver(struct covernet *n, struct betanet *b)
 		}
 		memcpy(packet, p->packet, MIX_PACKET);
 		*p = n->parked[--n->count];
-		if (node == n->self)
+		for (unsigned k = 0; node == n->self && k < 1u + n->twice; k++)
 			n->refused += betanet_submit(b, &one, 1) != 1;
-		else
+		if (node != n->self)
 			covernet_take(n, node, packet);
 	}
 }

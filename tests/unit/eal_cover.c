@@ -2,6 +2,9 @@
 /* A relay's own packets, in a network that the test plays. */
 #include "covernet.h"
 
+#include <math.h>
+#include "pipeline/cover.h"
+
 /* ---- packets for the relay itself ---- */
 
 /* A packet of one hop, to the pipeline, whose destination is `to`. */
@@ -109,12 +112,267 @@ static void out_of_the_directory_the_relay_has_no_address(void **state)
 	covernet_free(n);
 }
 
+/* ---- loops ---- */
+
+/* Loops whose time passed before they could be made. */
+static uint64_t cover_late(const struct betanet *b)
+{
+	return b->cover->late;
+}
+
+static void fast_loops(struct betanet_config *c)
+{
+	c->cover = true;
+	c->loop_rate_pps = 200;
+	c->mean_delay_ms = 5;
+}
+
+/* Loops leave by themselves, through a node of each layer, and each that left comes back. */
+static void loops_go_out_and_come_back(unsigned self)
+{
+	struct covernet *n = covernet_make(self);
+	struct betanet *b = covernet_start(n, fast_loops);
+	struct betanet_stats s;
+
+	covernet_run(n, b, 1000);
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 100));
+	assert_int_equal(s.loops_lost, 0);
+	assert_int_equal(s.cover_received, 0);
+	assert_int_equal(s.dropped, 0);
+	assert_int_equal(n->odd_size, 0);
+	assert_int_equal(n->refused, 0);
+	assert_int_equal(n->messages, 0);
+	assert_true(s.loops_sent >= s.loops_returned);
+	for (unsigned i = 0; i < COVERNET_NODES; i++) {
+		assert_int_equal(n->consumed[i], 0);
+		/* nobody of our own layer is on our loops */
+		assert_true((n->taken[i] > 0) == (covernet_layer(i) != covernet_layer(self)));
+	}
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void loops_come_back_to_an_entry(void **state)
+{
+	(void)state;
+	loops_go_out_and_come_back(1);
+}
+
+static void loops_come_back_to_a_middle_relay(void **state)
+{
+	(void)state;
+	loops_go_out_and_come_back(2);
+}
+
+static void loops_come_back_to_an_exit(void **state)
+{
+	(void)state;
+	loops_go_out_and_come_back(5);
+}
+
+/* 200 a second for three seconds: 600, by Poisson's law within six times 24.5; what a loaded
+ * machine takes of it was counted. */
+static void loops_leave_at_the_rate(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	uint64_t hz = rte_get_tsc_hz(), start, late = 0;
+	double seconds, gap, sum = 0, square = 0, mean;
+	struct betanet_stats before, s;
+
+	(void)state;
+	covernet_run(n, b, 500);
+	betanet_stats_get(b, &before);
+	n->first_seen = 0;
+	start = rte_rdtsc();
+	covernet_run(n, b, 3000);
+	betanet_stats_get(b, &s);
+	seconds = (double)(rte_rdtsc() - start) / (double)hz;
+	mean = 200 * seconds;
+	late = cover_late(b);
+	assert_true((double)(s.loops_sent - before.loops_sent) < mean + 6 * sqrt(mean));
+	assert_true((double)(s.loops_sent - before.loops_sent + late) > mean - 6 * sqrt(mean));
+	/* exponential gaps: the standard deviation is the mean, those of a regular clock have none
+	 */
+	for (unsigned i = 1; i < n->first_seen; i++) {
+		gap = (double)(n->first_at[i] - n->first_at[i - 1]) / (double)hz;
+		sum += gap;
+		square += gap * gap;
+	}
+	mean = sum / (n->first_seen - 1);
+	assert_true(sqrt(square / (n->first_seen - 1) - mean * mean) > 0.7 * mean);
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void a_loop_counts_once_and_a_copy_is_a_replay(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	struct betanet_stats s;
+
+	(void)state;
+	n->twice = true;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 50));
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.drops[DROP_replay] >= 50));
+	assert_true(s.loops_returned <= s.loops_sent);
+	mix_stop(b);
+	covernet_free(n);
+}
+
+/* Takes alarms while the network runs, until one says `now` of `node` ("": ourselves). Others may
+ * come: they are kept in *strange. */
+static void until_alarm(struct covernet *n, struct betanet *b, const char *node, const char *now)
+{
+	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() * 30;
+	struct betanet_alarm a;
+
+	for (;;) {
+		covernet_step(n, b);
+		while (betanet_alarm_take(b, &a))
+			if (strcmp(a.node, node) == 0 && strcmp(a.now, now) == 0)
+				return;
+		if (rte_rdtsc() > end)
+			fail_msg("no alarm %s of %s", now, node);
+	}
+}
+
+static void loops_swallowed_by_a_node_are_lost_and_accuse_it(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	struct betanet_alarm a;
+	struct betanet_stats s;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 50));
+	assert_int_equal(s.loops_lost, 0);
+	assert_false(betanet_alarm_take(b, &a));
+	n->swallow[3] = true;
+	until_alarm(n, b, "n3", "lost");
+	betanet_stats_get(b, &s);
+	assert_true(s.loops_lost >= 3);
+	/* it behaves again */
+	n->swallow[3] = false;
+	until_alarm(n, b, "n3", "ok");
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void with_known_delays(struct betanet_config *c)
+{
+	fast_loops(c);
+	c->mean_delay_ms = 30;
+}
+
+static void a_node_that_skips_its_delays_is_early(void **state)
+{
+	struct covernet *n = covernet_make(2);
+	struct betanet *b = covernet_start(n, with_known_delays);
+
+	(void)state;
+	n->hasty[4] = true;
+	until_alarm(n, b, "n4", "early");
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void when_all_loops_are_lost_our_own_links_are_out(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	struct betanet_stats s;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 50));
+	for (unsigned i = 0; i < COVERNET_NODES; i++)
+		n->swallow[i] = true;
+	until_alarm(n, b, "", "outage");
+	mix_stop(b);
+	covernet_free(n);
+}
+
+/* A new directory: loops under way are forgotten, not lost; new ones keep to it. */
+static void a_new_directory_forgets_loops_and_goes_on(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	struct betanet_stats s, before;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 50));
+	n->missing = 3;
+	covernet_write(n);
+	covernet_use(n, b);
+	covernet_run(n, b, 500); /* what was made before */
+	betanet_stats_get(b, &before);
+	n->taken[3] = 0;
+	covernet_until(
+		n, b, (betanet_stats_get(b, &s), s.loops_returned >= before.loops_returned + 50));
+	assert_int_equal(n->taken[3], 0);
+	assert_int_equal(s.loops_lost, 0);
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void without_our_node_in_the_directory_nothing_is_made(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet_stats s;
+	struct betanet *b;
+
+	(void)state;
+	n->missing = 0;
+	covernet_write(n);
+	b = covernet_start(n, fast_loops);
+	covernet_run(n, b, 600);
+	betanet_stats_get(b, &s);
+	assert_int_equal(s.loops_sent, 0);
+	assert_int_equal(n->first_seen, 0);
+	/* until there is one */
+	n->missing = COVERNET_NODES;
+	covernet_write(n);
+	covernet_use(n, b);
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 20));
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void loops_keep_to_the_neighbours_set(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	const uint64_t only = 1u << 3;
+	struct betanet_stats s;
+	struct betanet *b;
+
+	(void)state;
+	b = covernet_start(n, fast_loops);
+	assert_int_equal(betanet_neighbours_set(b, covernet_hash(n), &only, 1), 0);
+	covernet_run(n, b, 400); /* what was made before */
+	n->taken[2] = 0;
+	covernet_until(n, b, (betanet_stats_get(b, &s), n->taken[3] >= 50));
+	assert_int_equal(n->taken[2], 0);
+	mix_stop(b);
+	covernet_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_for_the_relay_itself_is_consumed_whatever_its_role),
 		cmocka_unit_test(a_packet_for_another_address_is_not),
 		cmocka_unit_test(out_of_the_directory_the_relay_has_no_address),
+		cmocka_unit_test(loops_come_back_to_an_entry),
+		cmocka_unit_test(loops_come_back_to_a_middle_relay),
+		cmocka_unit_test(loops_come_back_to_an_exit),
+		cmocka_unit_test(loops_leave_at_the_rate),
+		cmocka_unit_test(a_loop_counts_once_and_a_copy_is_a_replay),
+		cmocka_unit_test(loops_swallowed_by_a_node_are_lost_and_accuse_it),
+		cmocka_unit_test(a_node_that_skips_its_delays_is_early),
+		cmocka_unit_test(when_all_loops_are_lost_our_own_links_are_out),
+		cmocka_unit_test(a_new_directory_forgets_loops_and_goes_on),
+		cmocka_unit_test(without_our_node_in_the_directory_nothing_is_made),
+		cmocka_unit_test(loops_keep_to_the_neighbours_set),
 	};
 
 	if (mix_eal_start() < 0)
