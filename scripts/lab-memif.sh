@@ -29,7 +29,7 @@ for p in keytool mixnode testmix; do
 done
 
 # A mistake in the options shows before anything is started.
-case " $* " in *" --help "*) exec "$build/betanet-testmix" --help ;; esac
+case " $* " in *" --help "*) exec "$build/betanet-testmix" --directory - --authority - --help ;; esac
 "$build/betanet-testmix" --directory - --authority - --help "$@" >/dev/null || exit
 
 # UNIX sockets live in here, and their paths have at most 107 characters.

@@ -25,7 +25,7 @@ static void wire_end_from(struct wire_end *end, const struct endpoint *e)
 	end->port = e->port;
 }
 
-int generator_init(struct generator *g, struct port *port, const struct store *store,
+int generator_init(struct generator *g, struct ethport *port, const struct store *store,
 	const struct endpoint *self, const struct endpoint *gateway, struct error *err)
 {
 	const struct directory *d = store->params.directory;
@@ -61,7 +61,7 @@ void generator_free(struct generator *g)
 static void send_arp(struct generator *g, const struct wire_end *answer_to, const uint8_t *ask_for)
 {
 	uint8_t *frame;
-	struct rte_mbuf *m = port_mbuf(g->port, WIRE_ARP_SIZE, &frame);
+	struct rte_mbuf *m = ethport_mbuf(g->port, WIRE_ARP_SIZE, &frame);
 
 	if (!m)
 		return;
@@ -90,8 +90,8 @@ static void learn(struct generator *g, const struct wire_end *neighbour)
 /* ARP is all that is expected on the generator's port; everything else is ignored. */
 static void receive(struct generator *g)
 {
-	struct rte_mbuf *burst[PORT_BURST];
-	uint16_t n = rte_eth_rx_burst(g->port->id, 0, burst, PORT_BURST);
+	struct rte_mbuf *burst[ETHPORT_BURST];
+	uint16_t n = rte_eth_rx_burst(g->port->id, 0, burst, ETHPORT_BURST);
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct wire_frame f;
@@ -122,7 +122,7 @@ static int resolve(struct generator *g)
 	uint64_t ask = 0;
 
 	while ((e = first_unresolved(g)) != NULL && !atomic_load(g->stop)) {
-		uint64_t now = port_now();
+		uint64_t now = ethport_now();
 
 		if (now > g->resolve_deadline)
 			return error_set(&g->error, ETIMEDOUT,
@@ -134,7 +134,7 @@ static int resolve(struct generator *g)
 			ask = now + ARP_INTERVAL_NS;
 		}
 		receive(g);
-		port_sleep_ns(PORT_IDLE_US * 1000);
+		ethport_sleep_ns(ETHPORT_IDLE_US * 1000);
 	}
 	atomic_store(&g->resolved, e == NULL);
 	return 0;
@@ -149,7 +149,7 @@ static struct rte_mbuf *make_frame(struct generator *g, const struct store_slot 
 	struct rte_mbuf *m;
 	uint8_t *frame;
 
-	m = port_mbuf(g->port, (uint16_t)(WIRE_HEADERS + len), &frame);
+	m = ethport_mbuf(g->port, (uint16_t)(WIRE_HEADERS + len), &frame);
 	if (!m)
 		return NULL;
 	memcpy(frame + WIRE_HEADERS, store_bytes(g->store, slot->packet), len);
@@ -173,7 +173,7 @@ static void count(struct generator *g, const struct store_slot *slot)
  * sent are those that it took. */
 static int transmit(struct generator *g, uint64_t slot, struct rte_mbuf **burst, uint16_t n)
 {
-	uint64_t give_up = port_now() + stuck_ns;
+	uint64_t give_up = ethport_now() + stuck_ns;
 	uint16_t done = 0;
 
 	while (done < n) {
@@ -184,7 +184,7 @@ static int transmit(struct generator *g, uint64_t slot, struct rte_mbuf **burst,
 		if (done == n)
 			break;
 		g->refused++;
-		if (atomic_load(g->stop) || port_now() > give_up) {
+		if (atomic_load(g->stop) || ethport_now() > give_up) {
 			rte_pktmbuf_free_bulk(burst + done, n - done);
 			if (atomic_load(g->stop))
 				return 0;
@@ -192,7 +192,7 @@ static int transmit(struct generator *g, uint64_t slot, struct rte_mbuf **burst,
 				"port %s took no packet for 5 s: did the entry stop?",
 				g->port->name);
 		}
-		port_sleep_ns(PORT_IDLE_US * 1000);
+		ethport_sleep_ns(ETHPORT_IDLE_US * 1000);
 	}
 	return 0;
 }
@@ -209,7 +209,7 @@ static double gap_ns(const struct generator *g)
 
 static void wait_until(struct generator *g, uint64_t due)
 {
-	uint64_t now = port_now(), rest;
+	uint64_t now = ethport_now(), rest;
 
 	receive(g);
 	if (due <= now)
@@ -218,24 +218,24 @@ static void wait_until(struct generator *g, uint64_t due)
 	if (g->spin || rest <= WAKE_EARLY_NS)
 		rte_pause();
 	else if (rest > MAX_SLEEP_NS)
-		port_sleep_ns(MAX_SLEEP_NS);
+		ethport_sleep_ns(MAX_SLEEP_NS);
 	else
-		port_sleep_ns(rest - WAKE_EARLY_NS);
+		ethport_sleep_ns(rest - WAKE_EARLY_NS);
 }
 
 static int send_all(struct generator *g)
 {
-	uint64_t slots = g->store->slot_count, at = 0, start = port_now();
+	uint64_t slots = g->store->slot_count, at = 0, start = ethport_now();
 	double due = 0; /* ns since the start */
 
 	atomic_store(&g->start_ns, start);
 	while (at < slots && !atomic_load(g->stop)) {
-		struct rte_mbuf *burst[PORT_BURST];
-		uint64_t now = port_now(), first = at;
+		struct rte_mbuf *burst[ETHPORT_BURST];
+		uint64_t now = ethport_now(), first = at;
 		uint16_t n = 0;
 		int rc;
 
-		while (n < PORT_BURST && at < slots && (double)(now - start) >= due) {
+		while (n < ETHPORT_BURST && at < slots && (double)(now - start) >= due) {
 			const struct store_slot *slot = &g->store->slots[at];
 
 			burst[n] = make_frame(g, slot);
@@ -263,10 +263,10 @@ int generator_run(void *arg)
 	struct generator *g = arg;
 	int rc;
 
-	port_short_sleeps();
+	ethport_short_sleeps();
 	rc = resolve(g);
 	if (!rc && atomic_load(&g->resolved))
 		rc = send_all(g);
-	g->end_ns = port_now();
+	g->end_ns = ethport_now();
 	return rc;
 }

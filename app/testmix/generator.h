@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "fault.h"
 #include "histogram.h"
-#include "port.h"
+#include "ethport.h"
 #include "store.h"
 #include "wire.h"
 
@@ -27,13 +27,13 @@ struct generator_entry {
  */
 struct generator {
 	/* set before it starts */
-	struct port *port;
+	struct ethport *port;
 	const struct store *store;
 	struct wire_end self;
 	struct generator_entry *entries; /* one for each node of the directory */
 	double rate;
 	bool poisson, spin;
-	uint64_t resolve_deadline; /* port_now */
+	uint64_t resolve_deadline; /* ethport_now */
 	_Atomic uint64_t *sent_ns; /* one for each good packet; written before it is sent */
 	const atomic_bool *stop;
 
@@ -50,7 +50,7 @@ struct generator {
 };
 
 /* Fills self and entries. 0, -ENOMEM or -EINVAL. generator_free releases what it took. */
-int generator_init(struct generator *g, struct port *port, const struct store *store,
+int generator_init(struct generator *g, struct ethport *port, const struct store *store,
 	const struct endpoint *self, const struct endpoint *gateway, struct error *err);
 void generator_free(struct generator *g);
 

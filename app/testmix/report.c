@@ -65,7 +65,7 @@ void report_live(const struct report *r, FILE *out)
 {
 	const struct generator *g = r->generator;
 	uint64_t start = load(&g->start_ns);
-	double t = start ? (double)(port_now() - start) / 1e9 : 0;
+	double t = start ? (double)(ethport_now() - start) / 1e9 : 0;
 
 	fprintf(out, "%6.1f s  sent %" PRIu64 "/%" PRIu64 ", back %" PRIu64, t, load(&g->sent),
 		r->store->slot_count, load(&r->sink->right));

@@ -11,7 +11,7 @@
  * packet is early when it comes back more than 1 part in this before its delays are over. */
 enum { CLOCK_TOLERANCE = 100 };
 
-int sink_init(struct sink *s, struct port *port, const struct store *store,
+int sink_init(struct sink *s, struct ethport *port, const struct store *store,
 	const struct endpoint *self, struct error *err)
 {
 	memset(s, 0, sizeof(*s));
@@ -82,7 +82,7 @@ static void take_message(struct sink *s, const struct wire_frame *f, uint64_t no
 static void answer_arp(struct sink *s, const struct wire_end *to)
 {
 	uint8_t *frame;
-	struct rte_mbuf *m = port_mbuf(s->port, WIRE_ARP_SIZE, &frame);
+	struct rte_mbuf *m = ethport_mbuf(s->port, WIRE_ARP_SIZE, &frame);
 
 	if (!m)
 		return;
@@ -109,11 +109,11 @@ int sink_run(void *arg)
 {
 	struct sink *s = arg;
 
-	port_short_sleeps();
+	ethport_short_sleeps();
 	while (!atomic_load(s->stop)) {
-		struct rte_mbuf *burst[PORT_BURST];
-		uint16_t n = rte_eth_rx_burst(s->port->id, 0, burst, PORT_BURST);
-		uint64_t now = port_now();
+		struct rte_mbuf *burst[ETHPORT_BURST];
+		uint16_t n = rte_eth_rx_burst(s->port->id, 0, burst, ETHPORT_BURST);
+		uint64_t now = ethport_now();
 
 		for (uint16_t i = 0; i < n; i++) {
 			take_frame(s, rte_pktmbuf_mtod(burst[i], const uint8_t *),
@@ -123,7 +123,7 @@ int sink_run(void *arg)
 		if (n == 0 && s->spin)
 			rte_pause();
 		else if (n == 0)
-			port_sleep_ns(PORT_IDLE_US * 1000);
+			ethport_sleep_ns(ETHPORT_IDLE_US * 1000);
 	}
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include "core/error.h"
 #include "histogram.h"
-#include "port.h"
+#include "ethport.h"
 #include "store.h"
 #include "wire.h"
 
@@ -17,7 +17,7 @@
  */
 struct sink {
 	/* set before it starts */
-	struct port *port;
+	struct ethport *port;
 	const struct store *store;
 	struct wire_end self;
 	bool spin;
@@ -44,7 +44,7 @@ struct sink {
 };
 
 /* 0 or -ENOMEM. sink_free releases what it took. */
-int sink_init(struct sink *s, struct port *port, const struct store *store,
+int sink_init(struct sink *s, struct ethport *port, const struct store *store,
 	const struct endpoint *self, struct error *err);
 void sink_free(struct sink *s);
 

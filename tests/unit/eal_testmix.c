@@ -24,7 +24,7 @@ enum { GOOD = 100, ROOM = 200, SIZE = 300, WAIT_MS = 10000 };
 /* The wire's ends: what the port receives and what it sent. */
 static struct rte_ring *rx, *tx;
 static struct rte_mempool *pool;
-static struct port port;
+static struct ethport port;
 static char device[RTE_ETH_NAME_MAX_LEN];
 static atomic_bool stop;
 static _Atomic uint64_t sent_ns[GOOD];
@@ -82,7 +82,7 @@ static size_t take(uint8_t frame[1600], unsigned ms)
 			rte_pktmbuf_free(m);
 			return len;
 		}
-		port_sleep_ns(100000);
+		ethport_sleep_ns(100000);
 	}
 	return 0;
 }
@@ -103,7 +103,7 @@ static int start(void **state)
 	id = rte_eth_from_rings("wire", &rx, 1, &tx, 1, 0);
 	if (id < 0 || rte_eth_dev_get_name_by_port((uint16_t)id, device))
 		return -1;
-	if (port_open(&port, device, &err) || port_start(&port, port_now(), &stop, &err)) {
+	if (ethport_open(&port, device, &err) || ethport_start(&port, ethport_now(), &stop, &err)) {
 		print_error("%s\n", err.msg);
 		return -1;
 	}
@@ -146,9 +146,9 @@ static int clear(void **state)
 	sink.stop = gen.stop = &stop;
 	sink.sent_ns = gen.sent_ns = sent_ns;
 	gen.rate = 1e5;
-	gen.resolve_deadline = port_now() + UINT64_C(10000000000);
+	gen.resolve_deadline = ethport_now() + UINT64_C(10000000000);
 	for (unsigned i = 0; i < GOOD; i++)
-		atomic_store(&sent_ns[i], port_now());
+		atomic_store(&sent_ns[i], ethport_now());
 	return 0;
 }
 
@@ -175,7 +175,7 @@ static void sink_all(void)
 
 	assert_int_equal(pthread_create(&thread, NULL, run_sink, &sink), 0);
 	for (unsigned i = 0; i < WAIT_MS && rte_ring_count(rx); i++)
-		port_sleep_ns(1000000);
+		ethport_sleep_ns(1000000);
 	atomic_store(&stop, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(rte_ring_count(rx), 0);
@@ -425,7 +425,7 @@ static void behind_a_gateway_the_gateway_is_asked_for(void **state)
 	gen.stop = &stop;
 	gen.sent_ns = sent_ns;
 	gen.rate = 1e5;
-	gen.resolve_deadline = port_now() + UINT64_C(10000000000);
+	gen.resolve_deadline = ethport_now() + UINT64_C(10000000000);
 	store.slot_count = 1;
 	thread = start_generator();
 	answer_arp(gateway.ip);
@@ -438,7 +438,7 @@ static void behind_a_gateway_the_gateway_is_asked_for(void **state)
 static void no_arp_answer_is_told_with_the_address(void **state)
 {
 	(void)state;
-	gen.resolve_deadline = port_now();
+	gen.resolve_deadline = ethport_now();
 	assert_int_equal(end_generator(start_generator()), -ETIMEDOUT);
 	assert_non_null(strstr(gen.error.msg, "10.10.3.2"));
 	assert_int_equal(gen.sent, 0);
@@ -462,10 +462,10 @@ static void it_stops_when_it_is_told_to(void **state)
 
 static void an_unknown_port_is_told_with_those_that_exist(void **state)
 {
-	struct port p;
+	struct ethport p;
 
 	(void)state;
-	assert_int_equal(port_open(&p, "net_nothing", &err), -ENODEV);
+	assert_int_equal(ethport_open(&p, "net_nothing", &err), -ENODEV);
 	assert_non_null(strstr(err.msg, "net_nothing"));
 	assert_non_null(strstr(err.msg, device));
 }

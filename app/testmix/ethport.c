@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "port.h"
+#include "ethport.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,21 +16,21 @@ enum {
 	RETRY_NS = 100 * 1000 * 1000,
 };
 
-void port_sleep_ns(uint64_t ns)
+void ethport_sleep_ns(uint64_t ns)
 {
 	struct timespec t = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
 
 	nanosleep(&t, NULL);
 }
 
-void port_short_sleeps(void)
+void ethport_short_sleeps(void)
 {
 	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
 }
 
 static const unsigned any_socket = (unsigned)SOCKET_ID_ANY;
 
-static int find(struct port *p, const char *which, struct error *err)
+static int find(struct ethport *p, const char *which, struct error *err)
 {
 	char list[256] = "";
 	size_t used = 0;
@@ -57,7 +57,7 @@ static int find(struct port *p, const char *which, struct error *err)
 		*list ? list : " none (EAL option --vdev or -a)");
 }
 
-static int configure(struct port *p, struct error *err)
+static int configure(struct ethport *p, struct error *err)
 {
 	struct rte_eth_conf conf = {0};
 	struct rte_ether_addr mac;
@@ -79,7 +79,7 @@ static int configure(struct port *p, struct error *err)
 	return 0;
 }
 
-int port_open(struct port *p, const char *which, struct error *err)
+int ethport_open(struct ethport *p, const char *which, struct error *err)
 {
 	char pool[32];
 	int rc;
@@ -98,7 +98,7 @@ int port_open(struct port *p, const char *which, struct error *err)
 	return configure(p, err);
 }
 
-int port_start(struct port *p, uint64_t deadline, const atomic_bool *stop, struct error *err)
+int ethport_start(struct ethport *p, uint64_t deadline, const atomic_bool *stop, struct error *err)
 {
 	struct rte_eth_link link = {0};
 	bool started = false;
@@ -109,18 +109,18 @@ int port_start(struct port *p, uint64_t deadline, const atomic_bool *stop, struc
 			started = (rc = rte_eth_dev_start(p->id)) == 0;
 		if (started && rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status)
 			return 0;
-		if (port_now() > deadline)
+		if (ethport_now() > deadline)
 			return error_set(err, ETIMEDOUT,
 				started ? "port %s: the link did not come up: does the other end "
 					  "run?"
 					: "port %s cannot be started: is its server up? (%s)",
 				p->name, started ? "" : strerror(rc < 0 ? -rc : EIO));
-		port_sleep_ns(RETRY_NS);
+		ethport_sleep_ns(RETRY_NS);
 	}
 	return error_set(err, EINTR, "interrupted while port %s was started", p->name);
 }
 
-void port_close(struct port *p)
+void ethport_close(struct ethport *p)
 {
 	if (!p->pool)
 		return;
@@ -130,7 +130,7 @@ void port_close(struct port *p)
 	p->pool = NULL;
 }
 
-struct rte_mbuf *port_mbuf(struct port *p, uint16_t len, uint8_t **bytes)
+struct rte_mbuf *ethport_mbuf(struct ethport *p, uint16_t len, uint8_t **bytes)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(p->pool);
 

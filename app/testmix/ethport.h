@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef BETANET_TESTMIX_PORT_H
-#define BETANET_TESTMIX_PORT_H
+#ifndef BETANET_TESTMIX_ETHPORT_H
+#define BETANET_TESTMIX_ETHPORT_H
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include "core/error.h"
 
 /* An ethdev with one RX and one TX queue, used by one lcore alone once it runs. */
-struct port {
+struct ethport {
 	uint16_t id;
 	char name[64];
 	uint8_t mac[6];
@@ -17,27 +17,28 @@ struct port {
 };
 
 enum {
-	PORT_BURST = 32,
-	PORT_IDLE_US = 100, /* sleep of an idle lcore */
+	ETHPORT_BURST = 32,
+	ETHPORT_IDLE_US = 100, /* sleep of an idle lcore */
 };
 
 /* `which`: number or name of an ethdev. Configures it, does not start it. 0; -ENODEV (`err` lists
  * those there are); -ENOMEM; the driver's error. */
-int port_open(struct port *p, const char *which, struct error *err);
+int ethport_open(struct ethport *p, const char *which, struct error *err);
 
 /*
  * Starts it and waits until the link is up. A memif client cannot start before its server listens,
- * so both are tried until `deadline` (port_now) or until `stop` is set: then -ETIMEDOUT or -EINTR.
+ * so both are tried until `deadline` (ethport_now) or until `stop` is set: then -ETIMEDOUT or
+ * -EINTR.
  */
-int port_start(struct port *p, uint64_t deadline, const atomic_bool *stop, struct error *err);
+int ethport_start(struct ethport *p, uint64_t deadline, const atomic_bool *stop, struct error *err);
 
-void port_close(struct port *p);
+void ethport_close(struct ethport *p);
 
 /* A new mbuf of `len` bytes in one segment, *bytes its first; NULL when the pool is empty. */
-struct rte_mbuf *port_mbuf(struct port *p, uint16_t len, uint8_t **bytes);
+struct rte_mbuf *ethport_mbuf(struct ethport *p, uint16_t len, uint8_t **bytes);
 
 /* CLOCK_MONOTONIC in nanoseconds: the one clock of generator, sink and summary. */
-static inline uint64_t port_now(void)
+static inline uint64_t ethport_now(void)
 {
 	struct timespec t;
 
@@ -46,10 +47,10 @@ static inline uint64_t port_now(void)
 }
 
 /* Sleeps, by about that much. */
-void port_sleep_ns(uint64_t ns);
+void ethport_sleep_ns(uint64_t ns);
 
 /* Once on each lcore that sleeps: lets the kernel end its sleeps at once instead of bundling them
  * into 50 us steps. */
-void port_short_sleeps(void);
+void ethport_short_sleeps(void);
 
 #endif

@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Drives betanet-testmix as people and scripts do: every command, good and bad, on a
+pseudo-terminal and through the socket; files of commands; options; exit statuses.
+
+A case is (command, what the answer must hold: regular expressions). A command whose first
+expression starts with "!" must be refused, and the rest of the expression is in the message."""
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = sys.argv[1]
+PROGRAM = f"{BUILD}/betanet-testmix"
+PROMPT = "testmix> "
+PATIENCE = 240 if "sanitize" in BUILD else 60
+CPUS = ",".join(str(c) for c in sorted(os.sched_getaffinity(0)))
+TMP = tempfile.mkdtemp(prefix="testmix_cli.")
+passed = failed = 0
+
+
+def check(ok, what, detail=""):
+    global passed, failed
+    if ok:
+        passed += 1
+    else:
+        failed += 1
+        print(f"FAILED: {what}\n    " + detail.replace("\n", "\n    "), flush=True)
+
+
+def eal(lcores=2, ports=("net_null0", "net_null1"), memory=256):
+    cores = ",".join(f"{i}@({CPUS})" for i in range(lcores))
+    args = [PROGRAM, "--no-huge", "-m", str(memory), "--no-pci", "--no-telemetry", "--lcores", cores,
+            "--file-prefix", "cli" + os.path.basename(TMP), "--log-level", "*:warning"]
+    for p in ports:
+        args += ["--vdev", p]
+    return args + ["--", "--idle", "sleep"]
+
+
+def environment():
+    return dict(os.environ, RUNTIME_DIRECTORY=TMP, ASAN_OPTIONS="detect_leaks=0")
+
+
+class Terminal:
+    """The program on a pseudo-terminal."""
+
+    def __init__(self, *options, **kw):
+        args = eal(**kw) + ["-i", *options]
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(environment())
+            os.execv(args[0], args)
+        self.start = self.read()
+
+    def read(self, until=PROMPT):
+        """A prompt is the end of an answer; anything else may have more behind it."""
+        out, end = "", time.monotonic() + PATIENCE
+        while not out.endswith(PROMPT if until == PROMPT else "\0") and time.monotonic() < end:
+            if not select.select([self.fd], [], [], 0.2)[0]:
+                if until in out:
+                    break
+                continue
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            out += data.decode(errors="replace").replace("\r", "")
+        return out
+
+    def type(self, keys, until=PROMPT):
+        os.write(self.fd, keys.encode())
+        return self.read(until)
+
+    def command(self, line):
+        """(error or None, text)"""
+        answer = self.type(line + "\n")
+        body = answer.removeprefix(line + "\n").removesuffix(PROMPT)
+        error = re.search(r"^Error: (.*)$", body, re.M)
+        return (error.group(1) if error else None), body
+
+    def end(self):
+        self.read(until="\0")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return "killed"
+
+
+class Socket:
+    """The program in the background, and a client of its socket."""
+
+    def __init__(self, *options, **kw):
+        self.path = f"{TMP}/socket"
+        self.log = open(f"{TMP}/socket.log", "w+")
+        self.process = subprocess.Popen(eal(**kw) + ["-i", "--socket", self.path, *options], env=environment(),
+                                        stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT)
+        self.client = self.connect()
+
+    def connect(self):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
+            s = socket.socket(socket.AF_UNIX)
+            try:
+                s.connect(self.path)
+                return s.makefile("rw", newline="\n")
+            except OSError:
+                s.close()
+                time.sleep(0.05)
+        self.log.seek(0)
+        raise SystemExit("FAILED: the socket does not open\n" + self.log.read() + f"{passed} passed, {failed + 1} failed")
+
+    def command(self, line, client=None):
+        client = client or self.client
+        client.write(line + "\n")
+        client.flush()
+        text = ""
+        while True:
+            answer = client.readline()
+            if answer in ("OK\n", ""):
+                return (None if answer else "the connection ended"), text
+            if answer.startswith("ERROR "):
+                return answer[6:].rstrip("\n"), text
+            text += answer
+
+    def end(self):
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return "killed"
+
+
+def run(*args, status=0, feed="", timeout=PATIENCE, **kw):
+    """The whole program; its output."""
+    p = subprocess.run(eal(**kw) + list(args), env=environment(), input=feed, text=True, timeout=timeout,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    check(p.returncode == status, f"exit status {status} of {' '.join(args)}", f"{p.returncode}\n{p.stdout}")
+    return p.stdout
+
+
+def hold(where, line, error, text, expected):
+    refused = bool(expected) and expected[0].startswith("!")
+    patterns = [expected[0][1:], *expected[1:]] if refused else expected
+    where = f"{where}: {line}"
+    if refused != (error is not None):
+        check(False, where, f"error: {error}\n{text}")
+        return
+    for p in patterns:
+        check(re.search(p, error if refused else text, re.M), f"{where}: {p}", error or text)
+
+
+def transcript(session, where, cases):
+    for line, *expected in cases:
+        if callable(line):
+            line()
+            continue
+        error, text = session.command(line)
+        hold(where, line, error, text, expected or [""])
+
+
+def wait(seconds):
+    return (lambda: time.sleep(seconds),)
+
+
+FORWARDED = r"RX-packets: [1-9]\d* +RX-dropped: 0 +RX-total: [1-9]"
+CYCLES = r"CPU cycles/packet=\d+\.\d\d \(total cycles=\d+ / total io packets=\d+\) at \d+ MHz Clock"
+
+# Every command of the table, right and wrong, on two net_null ports.
+COMMANDS = [
+    ("help", r"help control", r"help display", r"help config", r"help all"),
+    ("help control", r"^start$", r"^quit$", r"^load <file:>$"),
+    ("help display", r"^show fwd stats all$"),
+    ("help config", r"^set burst <packets:1\.\.512>$"),
+    ("help all", r"^stop$", r"^show rxq info", r"^set fwd"),
+    ("help nonsense", r'!bad argument "nonsense"; allowed: control\|display\|config\|all'),
+    ("", ""),
+    ("# a comment", ""),
+    ("nonsense", r'!unknown command "nonsense"; allowed: .*start.*show.*set'),
+    ("show", r'!lacks a word; allowed: .*port.*fwd.*config'),
+    ("show port", r"!lacks a word; allowed: info\|stats\|xstats\|summary"),
+    ("show port nonsense 0", r'!"nonsense"; allowed: info\|stats\|xstats\|summary'),
+    ("show port info 0", r"Infos for port 0", r"^Driver name: net_null$", r"^Current number of RX queues: 1$"),
+    ("show port info all", r"Infos for port 0", r"Infos for port 1"),
+    ("show port info 2", r'!bad argument "2"; allowed: all or a port \(0, 1\)'),
+    ("show port stats 1", r"NIC statistics for port 1", r"RX-packets: \d+", r"Tx-pps:"),
+    ("show port stats all", r"NIC statistics for port 0", r"NIC statistics for port 1"),
+    ("show port xstats 0", r"^rx_good_packets: 0$"),
+    ("show port summary all", r"^Number of available ports: 2$", r"^1 +..:..:..:..:..:.. net_null1 +net_null +up"),
+    ("show port summary -1", r'!"-1"; allowed: all or a port'),
+    ("show config rxtx", r"io packet forwarding packets/burst=32", r"RX desc=1024"),
+    ("show config cores", r"^List of forwarding lcores:  1$"),
+    ("show config fwd", r"ports=2 - cores=1 - streams=2", r"RX P=1/Q=0 \(socket 0\) -> TX P=0/Q=0"),
+    ("show config nonsense", r'!"nonsense"; allowed: rxtx\|cores\|fwd'),
+    ("show rxq info 0 0", r"!the driver net_null of port 0 says nothing of its queues: Operation not supported"),
+    ("show rxq info 0 1", r"!port 0 has 1 RX queues: queue 0 to 0"),
+    ("show rxq info 5 0", r'!"5"; allowed: port \(0, 1\)'),
+    ("show fwd stats all", r"Forward statistics for port 0", r"Accumulated forward statistics for all ports"),
+    ("show fwd stats 0", r'!"0"; allowed: all'),
+    ("set burst 0", r'!"0"; allowed: packets from 1 to 512'),
+    ("set burst 513", r'!"513"; allowed: packets from 1 to 512'),
+    ("set burst 16", r"^Number of packets per burst set to 16$"),
+    ("set burst 16 17", r'!"17"; allowed: the end of the line'),
+    ("show config rxtx", r"packets/burst=16$"),
+    ("set fwd nonsense", r'!"nonsense"; allowed: io\|mac'),
+    ("set fwd mac", r"^Set mac packet forwarding mode"),
+    ("set fwd io", r"^Set io packet forwarding mode"),
+    ("set verbose 2", r'!"2"; allowed: level from 0 to 1'),
+    ("set verbose 1", r"^Change verbose level from 0 to 1$"),
+    ("set record-core-cycles maybe", r'!"maybe"; allowed: on\|off'),
+    ("set record-core-cycles on", r"is on$"),
+    ("set", r"!lacks a word; allowed: .*fwd.*burst"),
+    ("stop", r"!nothing is forwarded: start it first"),
+    ("start nonsense", r'!"nonsense"; allowed: .*tx_first'),
+    ("start", r"io packet forwarding - ports=2 - cores=1", r"packets/burst=16$"),
+    ("start", r"!already runs: stop it first"),
+    ("set fwd mac", r"!stop first"),
+    ("set burst 32", r"!stop first"),
+    ("set record-core-cycles off", r"!stop first"),
+    wait(0.2),
+    ("show fwd stats all", FORWARDED, CYCLES),
+    ("show port stats all", r"RX-packets: [1-9]"),
+    ("stop", r"Telling cores to stop", FORWARDED, CYCLES, r"NIC statistics for port 1", r"^Done\.$"),
+    ("clear fwd stats all", ""),
+    ("show fwd stats all", r"RX-packets: 0 +RX-dropped: 0 +RX-total: 0"),
+    ("clear fwd stats 1", r'!"1"; allowed: all'),
+    ("clear port stats all", r"NIC statistics for port 0 cleared", r"NIC statistics for port 1 cleared"),
+    ("clear port stats 1", r"NIC statistics for port 1 cleared"),
+    ("clear port stats 9", r'!"9"; allowed: all or a port \(0, 1\)'),
+    ("clear", r"!lacks a word; allowed: port, fwd"),
+    ("set verbose 0", r"from 1 to 0"),
+    ("set record-core-cycles off", r"is off$"),
+    ("set fwd mac", ""),
+    ("start tx_first", r"mac packet forwarding"),
+    wait(0.1),
+    ("stop", FORWARDED),
+    ("start tx_first 3", ""),
+    ("stop", FORWARDED),
+    ("start tx_first 0", r'!"0"; allowed: .*bursts from 1 to 1000'),
+    ("load", r"!lacks a word; allowed: a file"),
+    ("load /nonexistent", r"!/nonexistent: No such file or directory"),
+    (f"load {TMP}/good", r"^Number of packets per burst set to 5$", r"^Set io packet"),
+    (f"load {TMP}/bad", f'!{TMP}/bad:3: bad argument "0"; allowed: packets from 1 to 512'),
+    ("show config rxtx", r"packets/burst=6$"),
+    (f"load {TMP}/nested", f'!{TMP}/nested:2: {TMP}/bad:3: bad argument "0"'),
+    (f"load {TMP}/endless", r"!load each other more than"),
+]
+
+
+def write(name, text):
+    with open(f"{TMP}/{name}", "w") as f:
+        f.write(text)
+
+
+def files():
+    write("good", "# settings\n\nset burst 5\nset fwd io   # and nothing more\n")
+    write("bad", "set burst 6\n\nset burst 0\nset burst 7\n")
+    write("nested", f"set burst 8\nload {TMP}/bad\nset burst 9\n")
+    write("endless", f"load {TMP}/endless\n")
+    write("session", "set record-core-cycles on\nstart\nshow fwd stats all\nstop\nquit\n")
+
+
+def on_a_terminal():
+    t = Terminal()
+    check(t.start.endswith(PROMPT), "a prompt on the terminal", t.start)
+    transcript(t, "terminal", COMMANDS)
+    # completion and history
+    answer = t.type("set bu\t", until="burst ")
+    check("burst " in answer, "TAB completes a word", answer)
+    answer = t.type("\t", until="packets")
+    check("packets from 1 to 512" in answer, "TAB names a number's range", answer)
+    t.type("12\n")
+    check("packets/burst=12" in t.command("show config rxtx")[1], "the completed line was run")
+    answer = t.type("show port info \t", until="1 ")
+    check(re.search(r"\ball\b.*\b0\b.*\b1\b", answer, re.S), "TAB lists the ports", answer)
+    t.type("\x15\n")  # ^U
+    answer = t.type("set fwd \t", until="mac")
+    check("io" in answer and "mac" in answer, "TAB lists the engines", answer)
+    t.type("\x15\n")
+    t.command("show config cores")
+    answer = t.type("\x1b[A\n")
+    check("List of forwarding lcores" in answer, "arrow up brings the last line back", answer)
+    os.write(t.fd, b"quit\n")
+    check(t.end() == 0, "quit ends with status 0")
+    t = Terminal("--auto-start")
+    check("io packet forwarding" in t.start, "--auto-start", t.start)
+    os.write(t.fd, b"\x04")
+    check(t.end() == 0, "^D leaves, while forwarding too")
+
+
+def through_the_socket():
+    s = Socket()
+    check(os.stat(s.path).st_mode & 0o077 == 0, "only the owner may command the lab")
+    transcript(s, "socket", COMMANDS)
+    other = s.connect()
+    check(s.command("set burst 21", other)[0] is None, "a second client")
+    check("packets/burst=21" in s.command("show config rxtx")[1], "both talk to one lab")
+    other.close()
+    error, _ = s.command("x" * 2000)
+    check(error is not None, "a line that is too long is refused", str(error))
+    s.client.write("set burst 30\nset burst 31\nshow config rxtx\n")
+    s.client.flush()
+    answers = [s.client.readline() for _ in range(4)]
+    check(answers.count("OK\n") == 2, "commands may be sent ahead", repr(answers))
+    while s.client.readline() != "OK\n":
+        pass
+    check(s.command("quit")[1] == "Bye...\n", "quit says so")
+    check(s.end() == 0, "quit on the socket ends the program with status 0")
+    check(not os.path.exists(s.path), "the socket is gone")
+
+
+def options():
+    out = run("-i", "--cmdline-file", f"{TMP}/session")
+    check("CLI commands to be read from" in out and "Bye..." in out, "--cmdline-file", out)
+    check(re.search(CYCLES, out) or "RX-packets: 0" in out, "--cmdline-file prints what it runs", out)
+    out = run("-i", "--cmdline-file", f"{TMP}/bad", status=1)
+    check(f'{TMP}/bad:3: bad argument "0"' in out, "--cmdline-file stops at the first error", out)
+    out = run("-i", feed="show config cores\nnonsense\nset burst 3\nquit\n")
+    check("List of forwarding lcores" in out and "Error: unknown command" in out and "set to 3" in out,
+          "commands through a pipe", out)
+    p = subprocess.Popen(eal() + ["--stats-period", "1", "--tx-first", "--forward-mode", "mac"], env=environment(),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seen, end = "", time.monotonic() + PATIENCE
+    while seen.count("NIC statistics for port 1") < 2 and time.monotonic() < end:
+        seen += p.stdout.readline()
+    p.send_signal(signal.SIGTERM)
+    rest = p.communicate(timeout=PATIENCE)[0]
+    check(seen.count("NIC statistics for port 1") == 2, "--stats-period shows the ports again and again", seen)
+    check(re.search(FORWARDED, rest) and p.returncode == 0, "a signal stops forwarding and leaves", rest)
+    out = run("-i", "--config", "(0,0,2),(1,0,1)", feed="show config fwd\nshow config cores\nquit\n", lcores=3)
+    check(re.search(r"cores=2 - streams=2", out) and re.search(r"lcores:  2  1$", out, re.M), "--config", out)
+    out = run("-i", "--nb-cores", "2", "--burst", "7", "--rxd", "256", "--txd", "512",
+              feed="show config rxtx\nquit\n", lcores=3)
+    check(all(w in out for w in ("cores=2", "packets/burst=7", "RX desc=256", "TX desc=512")),
+          "--nb-cores, --burst, --rxd, --txd", out)
+    for wrong, message in (
+            (["--burst", "513"], r'--burst: "513" is not a whole number from 1 to 512'),
+            (["--nonsense"], r'unknown option "--nonsense"'),
+            (["--forward-mode", "nonsense"], r'--forward-mode: "nonsense": allowed: io, mac'),
+            (["--config", "(0,0)"], r'--config: "\(0,0\)" is not \(port,queue,lcore\)'),
+            (["--idle", "spin"], r"--idle is given twice"),
+    ):
+        check(re.search(message, run(*wrong, status=2)), f"refused: {wrong}")
+    for wrong, message in (
+            (["--config", "(0,0,9)"], r"EAL has no lcore 9 beside its main lcore 0"),
+            (["--config", "(0,0,1),(0,0,1)"], r"each once"),
+            (["--config", "(0,1,1),(1,0,1)"], r"queue 0 of port 0 is missing"),
+            (["--nb-cores", "2"], r"--nb-cores 2: EAL has 2 lcores"),
+            (["--socket", "/nonexistent/socket"], r"--socket /nonexistent/socket: No such file"),
+    ):
+        check(re.search(message, run("-i", *wrong, status=1)), f"refused: {wrong}")
+    check("EAL has no port" in run("-i", status=1, ports=()), "no port is an error with advice")
+    p = subprocess.run([PROGRAM, "--help"], text=True, stdout=subprocess.PIPE)
+    check(p.returncode == 0 and "--cmdline-file FILE" in p.stdout and "--directory FILE" in p.stdout, "--help",
+          p.stdout)
+
+
+def main():
+    files()
+    on_a_terminal()
+    through_the_socket()
+    options()
+    subprocess.run(["rm", "-rf", TMP])
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
