@@ -47,6 +47,8 @@ uint64_t slots_queued(struct worker *w, uint64_t now)
 	struct slots *k = &w->slots;
 	uint64_t n = 0;
 
+	if (k->count == 0)
+		return 0;
 	if (now && now - k->counted < w->b->hz / 1000000 * COUNT_US)
 		return k->queued;
 	for (unsigned i = 0; i < k->count; i++)
