@@ -4,6 +4,7 @@
 #include "core/secmem.h"
 #include "directory/directory.h"
 #include "vrf/ecvrf.h"
+#include "vrf/neighbour_set.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -106,8 +107,25 @@ void relay_ports(const struct config *c, struct betanet_port out[BETANET_MAX_POR
 	}
 }
 
+/* Links that the directory gives us. -errno, with a message, when it cannot be read. */
+static int count_links(const struct config *c, struct error *err)
+{
+	const struct directory_node *n;
+	struct directory *d;
+	int r = directory_load(
+		c->directory.file, c->directory.authority, (uint64_t)time(NULL), &d, err);
+
+	if (r < 0)
+		return r;
+	n = directory_find_name(d, c->node.name);
+	r = (int)directory_count_addresses(d, n ? neighbour_next_layer(d, n->layer) : 0, n);
+	directory_free(d);
+	return r;
+}
+
 int relay_check(const struct config *c, FILE *out, struct error *err)
 {
+	int links = 0;
 	struct betanet_config pc;
 	struct betanet_port ports[BETANET_MAX_PORTS];
 	char text[2048];
@@ -115,9 +133,18 @@ int relay_check(const struct config *c, FILE *out, struct error *err)
 
 	relay_pipeline_config(c, &pc);
 	relay_ports(c, ports);
-	need = betanet_describe_pool(&pc, ports, c->port_count, text, sizeof(text));
+	if (pc.shaping != BETANET_SHAPING_OFF)
+		links = count_links(c, err);
+	need = betanet_describe_pool(
+		&pc, ports, c->port_count, links > 0 ? (unsigned)links : 0, text, sizeof(text));
 	config_print(c, out);
 	fprintf(out, "\n# pool: buffers that these settings need\n%s", text);
+	if (links < 0)
+		fprintf(out,
+			"# without those for links, whose number is in the directory, which cannot "
+			"be "
+			"read: %s\n",
+			err->msg);
 	if (pc.pool_size && pc.pool_size < need)
 		return error_set(err, EINVAL,
 			"pipeline.pool_size = %u: these settings need at least %u; raise it or "

@@ -88,6 +88,16 @@ const struct directory_node *directory_find_name(const struct directory *d, cons
 const struct directory_node *directory_find_address(
 	const struct directory *d, const struct endpoint *e);
 
+/* The node with a Sphinx key; a walk over the nodes. NULL when there is none. */
+const struct directory_node *directory_find_sphinx_key(
+	const struct directory *d, const uint8_t key[32]);
+
+/* Addresses that the nodes of a layer have (0: of all layers), without those of `but` (may be
+ * NULL).
+ */
+unsigned directory_count_addresses(
+	const struct directory *d, unsigned layer, const struct directory_node *but);
+
 /*
  * A route with one node from each of the layers 1..hops, drawn with their weights, of distinct
  * families where a family is set, into route[]. 0; -EINVAL (hops outside 1..layers); -ENOENT

@@ -130,6 +130,26 @@ const struct directory_node *directory_find_name(const struct directory *d, cons
 	return NULL;
 }
 
+const struct directory_node *directory_find_sphinx_key(
+	const struct directory *d, const uint8_t key[32])
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (memcmp(d->nodes[i].sphinx_key, key, 32) == 0)
+			return &d->nodes[i];
+	return NULL;
+}
+
+unsigned directory_count_addresses(
+	const struct directory *d, unsigned layer, const struct directory_node *but)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->count; i++)
+		if (&d->nodes[i] != but && (layer == 0 || d->nodes[i].layer == layer))
+			n += d->nodes[i].addresses;
+	return n;
+}
+
 const struct directory_node *directory_find_address(
 	const struct directory *d, const struct endpoint *e)
 {

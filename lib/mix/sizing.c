@@ -18,6 +18,11 @@ __attribute__((format(printf, 4, 5))) static void term(
 	va_end(ap);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 uint64_t sizing_pool(const struct sizing *s, struct sizing_term t[SIZING_TERMS])
 {
 	double mean = s->rate_pps * s->mean_delay_s;
@@ -29,17 +34,22 @@ uint64_t sizing_pool(const struct sizing *s, struct sizing_term t[SIZING_TERMS])
 	term(&t[2], "TX descriptors", s->tx_descriptors, "all TX queues");
 	term(&t[3], "shaping queues", s->shaping_queues * s->queue_depth,
 		"%" PRIu64 " queues x max_queue_depth %" PRIu64, s->shaping_queues, s->queue_depth);
-	term(&t[4], "submit and collect", s->submit_queues * s->queue_depth,
+	term(&t[4], "links", s->links ? larger(s->link_queues * s->queue_depth, s->links) : 0,
+		"%" PRIu64 " links share %" PRIu64 " x max_queue_depth %" PRIu64, s->links,
+		s->link_queues, s->queue_depth);
+	term(&t[5], "cover of links", s->links * s->link_cover,
+		"%" PRIu64 " links x %" PRIu64 ", ready for empty slots", s->links, s->link_cover);
+	term(&t[6], "submit and collect", s->submit_queues * s->queue_depth,
 		"%" PRIu64 " queues x %" PRIu64, s->submit_queues, s->queue_depth);
-	term(&t[5], "bursts", 3ULL * s->workers * s->batch_size,
+	term(&t[7], "bursts", 3ULL * s->workers * s->batch_size,
 		"%u workers x 3 bursts of %u: received, due, being sent", s->workers,
 		s->batch_size);
-	term(&t[6], "control", s->control, "ARP, ND and ICMP under way");
+	term(&t[8], "control", s->control, "ARP, ND and ICMP under way");
 	/* a mempool cache is flushed at 1.5 times its size */
-	term(&t[7], "pool caches", lcores * s->cache_per_lcore * 3 / 2,
+	term(&t[9], "pool caches", lcores * s->cache_per_lcore * 3 / 2,
 		"%" PRIu64 " lcores x 1.5 x %" PRIu64, lcores, s->cache_per_lcore);
-	term(&t[8], "reserve", s->reserve, "free before arrivals are dropped at random");
-	term(&t[9], "cover", s->cover_packets, "loops and cover made ahead");
+	term(&t[10], "reserve", s->reserve, "free before arrivals are dropped at random");
+	term(&t[11], "loops", s->cover_packets, "of our own, made ahead");
 	for (unsigned i = 0; i < SIZING_TERMS; i++)
 		sum += t[i].mbufs;
 	return (sum + 63) / 64 * 64;

@@ -14,12 +14,16 @@ struct sizing {
 	double rate_pps, mean_delay_s;
 	unsigned workers, batch_size;
 	uint64_t rx_descriptors, tx_descriptors; /* over all queues of all ports */
-	uint64_t shaping_queues;                 /* number of them */
+	uint64_t shaping_queues;                 /* of the TX queues themselves */
 	uint64_t queue_depth;                    /* packets in each */
+	uint64_t links;                          /* shaped ones */
+	uint64_t link_queues;     /* they share the depth of so many queues; each holds at least one
+				     packet */
+	uint64_t link_cover;      /* cover packets kept ready for each link */
 	uint64_t submit_queues;   /* queues of the embedding program, of queue_depth each */
 	uint64_t control;         /* frames under way to and from the control lcore */
 	uint64_t cache_per_lcore; /* buffers that an lcore's pool cache may hold back */
-	uint64_t cover_packets;   /* packets of our own, made ahead */
+	uint64_t cover_packets;   /* loops of our own, made ahead */
 	uint64_t reserve;         /* free buffers below which arrivals are dropped at random */
 };
 
@@ -29,7 +33,7 @@ struct sizing_term {
 	char how[96];
 };
 
-enum { SIZING_TERMS = 10 };
+enum { SIZING_TERMS = 12 };
 
 /* Fills the terms and returns their sum, rounded up to a multiple of 64. */
 uint64_t sizing_pool(const struct sizing *s, struct sizing_term terms[SIZING_TERMS]);

@@ -299,9 +299,13 @@ int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_re
  * stopped first. */
 void betanet_destroy(struct betanet *b);
 
-/* The pool arithmetic, term by term, as text into out[cap] (cut if too long); returns the sum in
- * mbufs. `ports`: descriptors and queues are taken from them. Needs no EAL. */
+/*
+ * The pool arithmetic, term by term, as text into out[cap] (cut if too long); returns the sum in
+ * mbufs. `ports`: descriptors and queues are taken from them. `links`: with shaping, the addresses
+ * of the next layer's nodes in the directory, or of all others if it does not name us;
+ * betanet_start counts them in the directory that is set then. Needs no EAL.
+ */
 uint32_t betanet_describe_pool(const struct betanet_config *c, const struct betanet_port ports[],
-	unsigned n, char *out, size_t cap);
+	unsigned n, unsigned links, char *out, size_t cap);
 
 #endif

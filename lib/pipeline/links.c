@@ -106,9 +106,9 @@ static uint32_t depth_of_all(const struct betanet *b, const struct hop *hop)
 	return (uint32_t)RTE_MIN(queues * b->cfg.queue_depth, UINT32_MAX / 8);
 }
 
-static uint32_t cover_stock(const struct betanet *b)
+uint32_t links_cover_stock(const struct betanet_config *c)
 {
-	uint64_t n = b->cfg.max_rate_pps * COVER_STOCK_MS / 1000;
+	uint64_t n = c->max_rate_pps * COVER_STOCK_MS / 1000;
 
 	return (uint32_t)RTE_MIN(RTE_MAX(n, (uint64_t)COVER_STOCK_MIN), (uint64_t)COVER_STOCK_MAX);
 }
@@ -121,7 +121,7 @@ static bool make_clock(struct betanet *b, struct tx_link *l)
 		token_bucket_init(&l->bucket, b->cfg.max_rate_pps, b->cfg.burst_size, b->hz, now);
 		return true;
 	}
-	l->cover = make_ring(cover_stock(b), RING_F_SP_ENQ | RING_F_SC_DEQ);
+	l->cover = make_ring(links_cover_stock(&b->cfg), RING_F_SP_ENQ | RING_F_SC_DEQ);
 	return l->cover &&
 	       slot_clock_init(&l->clock,
 		       b->cfg.shaping == BETANET_SHAPING_POISSON ? SLOT_POISSON : SLOT_CONSTANT,
@@ -235,7 +235,8 @@ static int take_link(
 	l->node = node;
 	snprintf(l->name, sizeof(l->name), "%s", p->b->directory->nodes[node].name);
 	if (l->cover)
-		l->cover_want = RTE_MIN(cover_stock(p->b), p->b->links.cover_budget / p->total);
+		l->cover_want =
+			RTE_MIN(links_cover_stock(&p->b->cfg), p->b->links.cover_budget / p->total);
 	atomic_store_explicit(
 		&l->depth, RTE_MIN(l->capacity, RTE_MAX(all / sharing, 1u)), memory_order_relaxed);
 	hop->link = l;

@@ -202,8 +202,9 @@ struct links {
 	unsigned serial;
 	struct slot_random random;
 	/*
-	 * Buffers that the stocks of cover may hold in all: setup. For the helper of the pool:
-	 * pool_make sets it to sizing's term for cover; as long as it is 0, an eighth of the pool.
+	 * Buffers that the stocks of cover may hold in all: pool_make sets it to sizing's term for
+	 * cover and what the pool has besides; 0, as without a directory at the start: an eighth of
+	 * the pool.
 	 * The rings of all links that leave by one port hold queue_depth packets times its TX
 	 * queues (times workers without ports), in addition to the TX queues' own rings.
 	 */
@@ -445,6 +446,8 @@ void links_free_worker(struct worker *w);
  * links that are none any more.
  */
 int links_plan(struct betanet *b, struct snapshot *s);
+/* Cover packets that a link with slots has ready. */
+uint32_t links_cover_stock(const struct betanet_config *c);
 void links_abandon(struct betanet *b);
 void links_commit(struct betanet *b);
 void links_reclaim(struct betanet *b);

@@ -3,10 +3,12 @@
 #include "pipeline/pool.h"
 #include "mix/sizing.h"
 #include "pipeline/pipeline.h"
+#include "vrf/neighbour_set.h"
 
 #include <errno.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -182,15 +184,21 @@ void pool_admit(struct worker *w, struct burst *burst)
  */
 
 static uint64_t pool_terms(const struct betanet_config *c, const struct betanet_port ports[],
-	unsigned n, struct sizing_term t[SIZING_TERMS])
+	unsigned n, unsigned links, struct sizing_term t[SIZING_TERMS])
 {
+	bool slots = c->shaping >= BETANET_SHAPING_CONSTANT;
+	uint64_t queues = (uint64_t)RTE_MAX(n, 1u) * c->workers;
 	struct sizing s = {
 		.rate_pps = c->target_pps,
 		.mean_delay_s = c->mean_delay_ms / 1e3,
 		.workers = c->workers,
 		.batch_size = c->batch_size,
 		.queue_depth = c->queue_depth,
-		.shaping_queues = (uint64_t)RTE_MAX(n, 1u) * c->workers,
+		/* with slots only what an exit delivers goes past the links */
+		.shaping_queues = slots && c->role != BETANET_EXIT ? 0 : queues,
+		.links = c->shaping == BETANET_SHAPING_OFF ? 0 : links,
+		.link_queues = queues,
+		.link_cover = slots ? links_cover_stock(c) + 1 : 0, /* and one being sent */
 		.submit_queues = n ? 0 : c->workers + 1, /* and the one to collect from */
 		.control = n ? CONTROL_RING + (uint64_t)n * REPLY_RING : 0,
 		.cache_per_lcore = POOL_CACHE,
@@ -207,19 +215,46 @@ static uint64_t pool_terms(const struct betanet_config *c, const struct betanet_
 }
 
 uint32_t betanet_describe_pool(const struct betanet_config *c, const struct betanet_port ports[],
-	unsigned n, char *out, size_t cap)
+	unsigned n, unsigned links, char *out, size_t cap)
 {
 	struct sizing_term t[SIZING_TERMS];
-	uint64_t sum = pool_terms(c, ports, n, t);
+	uint64_t sum = pool_terms(c, ports, n, links, t);
 
 	sizing_print(t, sum, out, cap);
 	return (uint32_t)RTE_MIN(sum, (uint64_t)UINT32_MAX);
 }
 
+/* As links.c counts them; a set of neighbours may allow fewer, and ports may reach fewer. */
+static unsigned count_links(const struct betanet *b)
+{
+	const struct directory *d = b->directory;
+	const struct directory_node *own;
+	uint8_t key[32];
+
+	if (!d)
+		return 0;
+	crypto_scalarmult_base(key, b->sphinx_secret);
+	own = directory_find_sphinx_key(d, key);
+	return directory_count_addresses(d, own ? neighbour_next_layer(d, own->layer) : 0, own);
+}
+
+/* The name of the largest term: what to look at first. */
+static const char *largest(const struct sizing_term t[SIZING_TERMS])
+{
+	unsigned most = 0;
+
+	for (unsigned i = 1; i < SIZING_TERMS; i++)
+		if (t[i].mbufs > t[most].mbufs)
+			most = i;
+	return t[most].name;
+}
+
 int pool_make(struct betanet *b, const struct betanet_port ports[], unsigned n, struct error *err)
 {
 	struct sizing_term t[SIZING_TERMS];
-	uint64_t need = pool_terms(&b->cfg, ports, n, t);
+	bool slots = b->cfg.shaping >= BETANET_SHAPING_CONSTANT;
+	unsigned links = count_links(b);
+	uint64_t need = pool_terms(&b->cfg, ports, n, links, t);
 	uint32_t size = b->cfg.pool_size ? b->cfg.pool_size : (uint32_t)need;
 	size_t room = LINK_HEADER_MAX + 4 + b->packet_size + 512;
 
@@ -227,9 +262,14 @@ int pool_make(struct betanet *b, const struct betanet_port ports[], unsigned n, 
 	if (size < need)
 		return error_set(err, EINVAL,
 			"pool_size = %u: these settings need at least %lu buffers (--check-config "
-			"prints the sum); "
-			"raise pool_size or leave it out, or lower max_queue_depth",
-			size, (unsigned long)need);
+			"prints the sum; its largest term: %s); raise pool_size or leave it out, "
+			"or "
+			"lower max_queue_depth%s",
+			size, (unsigned long)need, largest(t),
+			links && slots ? " or max_rate_pps" : "");
+	if (slots)
+		b->links.cover_budget =
+			links ? links * links_cover_stock(&b->cfg) + size - (uint32_t)need : 0;
 	room = RTE_PKTMBUF_HEADROOM + RTE_MAX(room, (size_t)RTE_MBUF_DEFAULT_DATAROOM);
 	b->pool = pool_create("mix_pool", size, POOL_CACHE,
 		RTE_ALIGN(sizeof(struct packet_meta), RTE_MBUF_PRIV_ALIGN), (uint16_t)room);

@@ -350,7 +350,7 @@ static void a_pool_that_is_too_small_is_refused_with_the_number_it_needs(void **
 	mix_keys_make(&k);
 	mix_config(&c, k.secret[0]);
 	c.target_pps = 1000000;
-	need = betanet_describe_pool(&c, NULL, 0, text, sizeof(text));
+	need = betanet_describe_pool(&c, NULL, 0, 0, text, sizeof(text));
 	assert_non_null(strstr(text, "51342")); /* mixing.md: 1 Mpps at 50 ms */
 	c.pool_size = 4096;
 	assert_int_equal(betanet_create(&c, &b, err), 0);

@@ -287,19 +287,19 @@ static unsigned take_sent(void)
 	return n;
 }
 
-static void start_relay(void)
+static const struct betanet_port relay_port = {.device = lab.device,
+	.has_ipv4 = true,
+	.ipv4 = {10, 0, 1, 1},
+	.bits4 = 24,
+	.mtu = 1500,
+	.rx_queues = 1,
+	.rx_descriptors = 512,
+	.tx_descriptors = 512};
+
+static void make_wire(void)
 {
 	static unsigned serial;
-	struct betanet_port p = {.device = lab.device,
-		.has_ipv4 = true,
-		.ipv4 = {10, 0, 1, 1},
-		.bits4 = 24,
-		.mtu = 1500,
-		.rx_queues = 1,
-		.rx_descriptors = 512,
-		.tx_descriptors = 512};
-	char err[BETANET_ERROR_MAX], name[32];
-	struct betanet_config c;
+	char name[32];
 	int id;
 
 	snprintf(name, sizeof(name), "rx%u", serial);
@@ -317,17 +317,42 @@ static void start_relay(void)
 			SOCKET_ID_ANY);
 	assert_non_null(lab.frames);
 	mix_keys_make(&lab.keys);
+}
+
+/* A pipeline that was not started yet. */
+static void create_relay(void (*change)(struct betanet_config *c))
+{
+	char err[BETANET_ERROR_MAX];
+	struct betanet_config c;
+
 	strcpy(lab.directory, "/tmp/eal_pool.XXXXXX");
 	close(mkstemp(lab.directory));
 	write_directory();
 	mix_config(&c, lab.keys.secret[0]);
 	c.udp_port = UDP_PORT;
-	if (betanet_create(&c, &lab.b, err) < 0 || betanet_port_add(lab.b, &p, err) < 0 ||
+	if (change)
+		change(&c);
+	if (betanet_create(&c, &lab.b, err) < 0 || betanet_port_add(lab.b, &relay_port, err) < 0 ||
 		betanet_directory_set(
-			lab.b, lab.directory, lab.authority, (uint64_t)time(NULL), err) < 0 ||
-		betanet_start(lab.b, err) < 0)
+			lab.b, lab.directory, lab.authority, (uint64_t)time(NULL), err) < 0)
 		fail_msg("%s", err);
 	unlink(lab.directory);
+}
+
+static void free_wire(void)
+{
+	rte_ring_free(lab.rx);
+	rte_ring_free(lab.tx);
+}
+
+static void start_relay(void)
+{
+	char err[BETANET_ERROR_MAX];
+
+	make_wire();
+	create_relay(NULL);
+	if (betanet_start(lab.b, err) < 0)
+		fail_msg("%s", err);
 	/* control has learned its neighbour and asks no more: it holds no buffer */
 	for (unsigned i = 0;
 		i < 10000 && !(lab.b->neighbour_count && lab.b->neighbours[0].resolved); i++) {
@@ -340,9 +365,7 @@ static void stop_relay(void)
 {
 	take_sent();
 	mix_stop(lab.b);
-	rte_ring_free(lab.rx);
-	rte_ring_free(lab.tx);
-	lab.b = NULL;
+	free_wire();
 }
 
 /* Takes buffers until the shared ring has `left`; past the caches, so that the number is exact. */
@@ -480,6 +503,63 @@ static void buffers_that_a_driver_brings_along_are_no_requests(void **state)
 	stop_relay();
 }
 
+/* ---- what links need ---- */
+
+static uint32_t wanted_size;
+
+static void slots(struct betanet_config *c)
+{
+	c->shaping = BETANET_SHAPING_CONSTANT;
+	c->max_rate_pps = 4000;
+	c->cover = true;
+	c->pool_size = wanted_size;
+}
+
+static void the_directorys_links_are_in_the_sum(void **state)
+{
+	char err[BETANET_ERROR_MAX], text[2048], number[32];
+	struct betanet_config c;
+	struct betanet_stats s;
+	uint32_t need, without;
+	struct rte_mbuf *m;
+
+	(void)state;
+	make_wire();
+	wanted_size = 0;
+	mix_config(&c, lab.keys.secret[0]);
+	slots(&c);
+	without = betanet_describe_pool(&c, &relay_port, 1, 0, text, sizeof(text));
+	assert_null(strstr(text, "links"));
+	need = betanet_describe_pool(&c, &relay_port, 1, 1, text, sizeof(text));
+	assert_non_null(strstr(text, "1 links share 1 x max_queue_depth 2048"));
+	assert_non_null(strstr(text, "1 links x 1001, ready for empty slots")); /* 250 ms */
+	assert_null(strstr(text, "shaping queues")); /* nothing goes past the link */
+	assert_in_range(need - without, 2048 + 1001 - 63, 2048 + 1001 + 63);
+
+	/* 64 too few are refused: with the setting and with the number */
+	wanted_size = need - 64;
+	create_relay(slots);
+	assert_int_equal(betanet_start(lab.b, err), -EINVAL);
+	snprintf(number, sizeof(number), "at least %u buffers", need);
+	assert_non_null(strstr(err, "pool_size = "));
+	assert_non_null(strstr(err, number));
+	assert_non_null(strstr(err, "largest term: "));
+	assert_non_null(strstr(err, "max_rate_pps"));
+	betanet_destroy(lab.b);
+
+	wanted_size = need;
+	create_relay(slots);
+	assert_int_equal(betanet_start(lab.b, err), 0);
+	betanet_stats_get(lab.b, &s);
+	assert_int_equal(s.pool_size, need);
+	assert_int_equal(lab.b->links.cover_budget, 1000);
+	betanet_stop(lab.b, 0, NULL); /* what slots sent is on the wire */
+	while (rte_ring_dequeue(lab.tx, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	betanet_destroy(lab.b);
+	free_wire();
+}
+
 /* ---- a pipeline without ports: the control lcore asks for buffers and frees them ---- */
 
 static struct betanet *start_embedded(struct mix_keys *k)
@@ -573,6 +653,7 @@ int main(void)
 			a_driver_that_refills_the_cache_by_itself_misses_what_was_not_there),
 		cmocka_unit_test(between_the_watermarks_the_right_share_of_arrivals_is_dropped),
 		cmocka_unit_test(while_arrivals_are_dropped_parked_packets_leave_at_their_time),
+		cmocka_unit_test(the_directorys_links_are_in_the_sum),
 		cmocka_unit_test(buffers_that_a_driver_brings_along_are_no_requests),
 		cmocka_unit_test(
 			submitted_packets_are_requests_and_misses_are_what_the_cache_lacked),

@@ -224,6 +224,14 @@ static void all_fields_are_read(void **state)
 
 	assert_ptr_equal(directory_find_name(d, "node1"), &d->nodes[1]);
 	assert_null(directory_find_name(d, "node2"));
+	assert_ptr_equal(directory_find_sphinx_key(d, d->nodes[1].sphinx_key), &d->nodes[1]);
+	assert_null(directory_find_sphinx_key(d, d->nodes[1].vrf_key));
+	assert_int_equal(directory_count_addresses(d, 0, NULL), 3);
+	assert_int_equal(directory_count_addresses(d, 0, &d->nodes[0]), 1);
+	assert_int_equal(directory_count_addresses(d, 1, NULL), 2);
+	assert_int_equal(directory_count_addresses(d, 1, &d->nodes[0]), 0);
+	assert_int_equal(directory_count_addresses(d, 2, &d->nodes[0]), 1);
+	assert_int_equal(directory_count_addresses(d, 3, NULL), 0);
 	endpoint_parse(&e, "[2001:db8::1]:9001");
 	assert_ptr_equal(directory_find_address(d, &e), &d->nodes[0]);
 	endpoint_parse(&e, "[2001:db8::1]:9000");

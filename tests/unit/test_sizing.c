@@ -10,7 +10,7 @@
 #include "mix/sizing.h"
 
 /* Order of the terms. */
-enum { PARKED, RX, TX, SHAPING, SUBMIT, BURSTS, CONTROL, CACHES, RESERVE };
+enum { PARKED, RX, TX, SHAPING, LINKS, LINK_COVER, SUBMIT, BURSTS, CONTROL, CACHES, RESERVE, LOOPS };
 
 static uint64_t parked(double rate_pps, double mean_delay_s)
 {
@@ -42,21 +42,28 @@ static void every_holder_of_buffers_is_a_term(void **state)
 		.tx_descriptors = 1024,
 		.shaping_queues = 4,
 		.queue_depth = 10000,
+		.links = 12,
+		.link_queues = 2,
+		.link_cover = 501,
 		.submit_queues = 3,
 		.control = 1280,
 		.cache_per_lcore = 256,
 		.reserve = 1280,
+		.cover_packets = 77,
 	};
 	static const uint64_t want[SIZING_TERMS] = {
 		[PARKED] = 1463,
 		[RX] = 2048,
 		[TX] = 1024,
 		[SHAPING] = 40000,
+		[LINKS] = 20000,
+		[LINK_COVER] = 6012,
 		[SUBMIT] = 30000,
 		[BURSTS] = 768,
 		[CONTROL] = 1280,
 		[CACHES] = 1152, /* two workers and the control lcore */
 		[RESERVE] = 1280,
+		[LOOPS] = 77,
 	};
 	struct sizing_term t[SIZING_TERMS];
 	uint64_t sum = sizing_pool(&s, t), terms = 0;
@@ -68,6 +75,26 @@ static void every_holder_of_buffers_is_a_term(void **state)
 	}
 	assert_int_equal(sum % 64, 0);
 	assert_in_range(sum, terms, terms + 63);
+}
+
+static void links_share_a_depth_but_each_holds_a_packet(void **state)
+{
+	struct sizing s = {.link_queues = 2, .queue_depth = 100, .link_cover = 17};
+	struct sizing_term t[SIZING_TERMS];
+
+	(void)state;
+	sizing_pool(&s, t);
+	assert_int_equal(t[LINKS].mbufs, 0); /* without links nothing waits for them */
+	assert_int_equal(t[LINK_COVER].mbufs, 0);
+	s.links = 1;
+	sizing_pool(&s, t);
+	assert_string_equal(t[LINKS].name, "links");
+	assert_int_equal(t[LINKS].mbufs, 200);
+	assert_int_equal(t[LINK_COVER].mbufs, 17);
+	s.links = 500;
+	sizing_pool(&s, t);
+	assert_int_equal(t[LINKS].mbufs, 500);
+	assert_int_equal(t[LINK_COVER].mbufs, 8500);
 }
 
 static void more_of_anything_never_needs_less(void **state)
@@ -138,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parked_packets_are_littles_law_and_six_deviations),
 		cmocka_unit_test(every_holder_of_buffers_is_a_term),
+		cmocka_unit_test(links_share_a_depth_but_each_holds_a_packet),
 		cmocka_unit_test(more_of_anything_never_needs_less),
 		cmocka_unit_test(large_settings_do_not_wrap),
 		cmocka_unit_test(the_text_has_a_line_for_each_term_and_the_sum),
