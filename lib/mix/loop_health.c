@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "loop_health.h"
+#include "loop_health_plan.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,10 +16,11 @@ struct common {
 struct node {
 	uint64_t loops, lost;
 	uint64_t returned;        /* with a time learnt from */
-	uint64_t lost_after;      /* value of health.returned when it was named lost */
+	uint64_t lost_after;      /* totals.returned when it was named lost */
+	uint64_t resumed_ns;      /* losses of loops sent before are of a trouble that is over */
 	double loss, early, late; /* charts */
 	double lowest;            /* excess, ns */
-	double usual;             /* tracked quantile of the excess, ns */
+	double tracked, waiting, usual; /* quantile of the excess: now, and as it was, ns */
 	unsigned row, good, clean;
 	unsigned states;
 	struct common common;
@@ -29,158 +30,23 @@ struct loop_health {
 	struct loop_health_config cfg;
 	struct loop_health_plan plan;
 	struct loop_health_totals totals;
-	double mean;      /* ns */
-	double median;    /* of the law's sum, ns */
-	double lowest;    /* over all routes, ns */
-	double factorial; /* of cfg.delaying */
-	unsigned clean;   /* good loops until a proof of skipping is forgiven */
-	unsigned good;    /* returned in a row */
+	double mean;         /* ns */
+	double median;       /* of the law's sum, ns */
+	double lowest;       /* over all routes, ns */
+	double factorial;    /* of cfg.delaying */
+	unsigned clean;      /* good loops until a proof of skipping is forgiven */
+	unsigned good;       /* returned in a row */
+	uint64_t learn;      /* loops through a node until `late` is judged */
+	uint64_t resumed_ns; /* as a node's */
 	struct common common;
 	uint64_t heard_ns, heard, heard_first_ns;
 	bool hearing;
 	struct node node[];
 };
 
-static const double GAIN_EARLY_MAX = 2.772588722239781; /* ln 16 */
-static const double GAIN_LATE_MAX = 1.386294361119891;  /* ln 4 */
-static const double LATE_SHARE = 0.5,
-		    LATE_SHARE_HONEST = 0.1; /* KNOWN: beyond the 90th percentile */
-static const double LATE_QUANTILE = 0.9;
-
 static bool has_law(const struct loop_health *h)
 {
 	return h->cfg.delays != LOOP_HEALTH_KNOWN;
-}
-
-/* ---- the plan ---- */
-
-/* Chance that a sum of `n` exponentials of mean 1 is above x. */
-static double erlang_above(unsigned n, double x)
-{
-	double term = 1, sum = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		sum += term;
-		term *= x / (i + 1);
-	}
-	return n == 0 ? 0 : exp(-x) * sum;
-}
-
-static double erlang_quantile(unsigned n, double above)
-{
-	double low = 0, high = 100;
-
-	for (int i = 0; i < 60; i++) {
-		double middle = (low + high) / 2;
-
-		if (erlang_above(n, middle) > above)
-			low = middle;
-		else
-			high = middle;
-	}
-	return high;
-}
-
-/* The gains below are of times in mean delays. */
-static double gain_early(unsigned delaying, double x)
-{
-	const double terms = delaying - 1;
-
-	if (delaying == 1)
-		return log(10) - 9 * fmax(x, 0);
-	return x * 16 <= terms ? GAIN_EARLY_MAX : log(terms / x);
-}
-
-static double gain_late(unsigned delaying, double x)
-{
-	if (x * 16 <= delaying)
-		return -GAIN_EARLY_MAX;
-	return fmin(log(x / delaying), GAIN_LATE_MAX);
-}
-
-/* Wald's bound; the tail is that of an inverse Gaussian law to the second order (Cornish, Fisher),
- * of which 3.09 and 4.27 are z and 3(z^2-1)/6 for a chance of 1 in 1000. */
-static struct loop_health_prediction predict(double h, double most, double mean, double variance)
-{
-	const double loops = (h + most) / mean;
-	const double deviation = sqrt(variance * (h + most) / (mean * mean * mean));
-
-	return (struct loop_health_prediction){
-		.mean = loops,
-		.worst = ceil(loops + deviation * (3.09 + 4.27 * deviation / loops)),
-	};
-}
-
-static struct loop_health_prediction predict_two_values(
-	double h, double chance, double gain, double otherwise)
-{
-	const double mean = chance * gain + (1 - chance) * otherwise;
-	const double apart = gain - otherwise;
-
-	return predict(h, gain, mean, chance * (1 - chance) * apart * apart);
-}
-
-/* Numerically, for a gain of a sum of `terms` exponentials of mean 1, moved by `shift`. */
-static struct loop_health_prediction predict_law(double h, double most,
-	double (*gain)(unsigned, double), unsigned delaying, unsigned terms, double shift)
-{
-	const double step = 1.0 / 256;
-	double mean = 0, square = 0, scale = 1;
-
-	for (unsigned i = 2; i < terms; i++)
-		scale *= i;
-	for (double x = step / 2; x < 64; x += step) {
-		const double weight = pow(x, terms - 1) * exp(-x) / scale * step;
-		const double g = gain(delaying, x + shift);
-
-		mean += weight * g;
-		square += weight * g * g;
-	}
-	return predict(h, most, mean, square - mean * mean);
-}
-
-static void predict_times(const struct loop_health_config *c, struct loop_health_plan *p)
-{
-	const double h = p->threshold;
-	const unsigned n = c->delaying;
-
-	if (c->delays != LOOP_HEALTH_LAW && n > 0) {
-		const double chance = ldexp(exp(-LOOP_HEALTH_SLACK), 1 - (int)n);
-
-		p->early = (struct loop_health_prediction){
-			1 / chance, ceil(log(1e-3) / log1p(-chance))};
-	}
-	if (c->delays == LOOP_HEALTH_KNOWN) {
-		p->late = predict_two_values(h, 0.95, log(LATE_SHARE / LATE_SHARE_HONEST),
-			log((1 - LATE_SHARE) / (1 - LATE_SHARE_HONEST)));
-		return;
-	}
-	if (c->delays == LOOP_HEALTH_LAW)
-		p->early = n == 1 ? predict(h, log(10), log(10) - 0.9, 0.81)
-				  : predict_law(h, GAIN_EARLY_MAX, gain_early, n, n - 1,
-					    LOOP_HEALTH_SLACK);
-	p->late = predict_law(h, GAIN_LATE_MAX, gain_late, n, n + 1, -LOOP_HEALTH_SLACK);
-}
-
-static void make_plan(const struct loop_health_config *c, struct loop_health_plan *p)
-{
-	const double trials = LOOP_HEALTH_QUIET_S * fmax(1, c->loops_per_second * c->hops);
-
-	/* the small term: powers of 100 are exact in arithmetic, not in logarithms */
-	p->row = (unsigned)ceil(log(trials) / -log(LOOP_HEALTH_P0) - 1e-9);
-	p->threshold = log(trials);
-	p->per_trial = pow(LOOP_HEALTH_P0, p->row);
-	p->quiet_s = LOOP_HEALTH_QUIET_S;
-	p->patience_ns = c->network_ns;
-	if (c->delays != LOOP_HEALTH_KNOWN)
-		p->patience_ns +=
-			(uint64_t)(erlang_quantile(c->delaying, LOOP_HEALTH_DEADLINE_CHANCE) *
-				   (double)c->mean_ns);
-	p->lost = p->relay = (struct loop_health_prediction){p->row + 1, 2 * p->row};
-	p->lossy = predict_two_values(p->threshold, LOOP_HEALTH_P1,
-		log(LOOP_HEALTH_P1 / LOOP_HEALTH_P0),
-		log((1 - LOOP_HEALTH_P1) / (1 - LOOP_HEALTH_P0)));
-	predict_times(c, p);
 }
 
 /* ---- life ---- */
@@ -210,15 +76,17 @@ int loop_health_create(const struct loop_health_config *cfg, struct loop_health 
 	h->cfg = *cfg;
 	if (h->cfg.network_ns == 0)
 		h->cfg.network_ns = LOOP_HEALTH_NETWORK_NS;
-	make_plan(&h->cfg, &h->plan);
+	loop_health_make_plan(&h->cfg, &h->plan);
 	h->mean = (double)cfg->mean_ns;
 	h->lowest = INFINITY;
 	if (has_law(h))
-		h->median = h->mean * erlang_quantile(cfg->delaying, 0.5);
+		h->median = h->mean * loop_health_quantile(cfg->delaying, 0.5);
+	h->learn = LOOP_HEALTH_LEARN * (has_law(h) ? cfg->delaying : 1);
 	h->factorial = 1;
 	for (unsigned i = 2; i <= cfg->delaying; i++)
 		h->factorial *= i;
-	h->clean = (unsigned)ceil(7 * h->plan.early.mean);
+	if (cfg->delays != LOOP_HEALTH_LAW)
+		h->clean = (unsigned)ceil(7 * h->plan.early.mean);
 	for (uint32_t i = 0; i < cfg->nodes; i++)
 		h->node[i].lowest = INFINITY;
 	*out = h;
@@ -333,16 +201,31 @@ static void raise_relay_alarm(struct loop_health *h)
 	}
 }
 
+/* A node that is common to the row explains it if it is named, and may explain it up to 2k. */
+static bool row_is_ours(const struct loop_health *h)
+{
+	for (unsigned i = 0; i < h->common.count; i++)
+		if (h->node[h->common.node[i]].states & LOOP_HEALTH_LOST)
+			return false;
+	return h->totals.row >= (h->common.count == 0 ? 1 : 2) * h->plan.row;
+}
+
 static void count_relay_row(struct loop_health *h, const struct loop_health_loop *loop)
 {
 	struct loop_health_totals *t = &h->totals;
 
+	/* while others' loops return, those of a node that was named before tell nothing new */
+	for (unsigned i = 0; i < loop->hops; i++) {
+		const struct node *n = &h->node[loop->node[i]];
+
+		if ((n->states & LOOP_HEALTH_LOST) && n->lost_after < t->returned)
+			return;
+	}
 	if (t->row++ == 0)
 		common_start(&h->common, loop, NULL);
 	else
 		common_narrow(&h->common, loop);
-	if (t->state == LOOP_HEALTH_RELAY_OK && t->row >= h->plan.row &&
-		(h->common.count == 0 || t->row >= 2 * h->plan.row))
+	if (t->state == LOOP_HEALTH_RELAY_OK && row_is_ours(h))
 		raise_relay_alarm(h);
 }
 
@@ -435,19 +318,31 @@ void loop_health_sent(struct loop_health *h, const struct loop_health_loop *loop
 	h->totals.sent++;
 }
 
+/* A loss shows at the deadline, a return at once: when a trouble has ended, its last losses are
+ * still to come. */
+static bool belongs_to_the_past(const struct loop_health *h, const struct loop_health_loop *loop)
+{
+	bool past = loop->sent_ns < h->resumed_ns;
+
+	for (unsigned i = 0; i < loop->hops; i++)
+		past = past || loop->sent_ns < h->node[loop->node[i]].resumed_ns;
+	return past;
+}
+
 void loop_health_lost(struct loop_health *h, const struct loop_health_loop *loop)
 {
 	bool named;
 
 	h->totals.lost++;
-	h->good = 0;
 	for (unsigned i = 0; i < loop->hops; i++) {
 		h->node[loop->node[i]].loops++;
 		h->node[loop->node[i]].lost++;
 	}
+	if (belongs_to_the_past(h, loop))
+		return;
+	h->good = 0;
 	named = count_rows(h, loop);
-	if (!named)
-		count_relay_row(h, loop);
+	count_relay_row(h, loop);
 	if (h->totals.state != LOOP_HEALTH_RELAY_OK) {
 		forget_rows(h);
 		return;
@@ -459,15 +354,16 @@ void loop_health_lost(struct loop_health *h, const struct loop_health_loop *loop
 
 /* ---- times ---- */
 
-/* The base that hides rather than accuses: the lowest excess seen, less what a minimum of `n` sums
- * of H exponentials is expected to lie above its bound, m(H!/n)^(1/H), and half as much again. */
+/* A base that hides rather than accuses: the lowest excess seen, less what the minimum of n/8 sums
+ * of H exponentials lies above its bound, m(H!/(n/8))^(1/H): one in eight loops may have had the
+ * shortest way. */
 static double lowest_base(const struct loop_health *h, double lowest, uint64_t n)
 {
 	const double terms = h->cfg.delaying;
 
-	if (n < LOOP_HEALTH_LEARN / 2)
+	if (n < LOOP_HEALTH_LEARN)
 		return 0;
-	return lowest - 1.5 * h->mean * pow(h->factorial / (double)n, 1 / terms);
+	return lowest - h->mean * pow(8 * h->factorial / (double)n, 1 / terms);
 }
 
 static double route_lowest(const struct loop_health *h, const struct loop_health_loop *loop)
@@ -482,44 +378,32 @@ static double route_lowest(const struct loop_health *h, const struct loop_health
 	return base;
 }
 
-/* What is usual on the route: the largest of its nodes' tracked quantiles. NAN: nothing learnt. */
-static double route_usual(const struct loop_health *h, const struct loop_health_loop *loop)
-{
-	double usual = -INFINITY;
-
-	for (unsigned i = 0; i < loop->hops; i++) {
-		const struct node *n = &h->node[loop->node[i]];
-
-		if (n->returned >= LOOP_HEALTH_LEARN)
-			usual = fmax(usual, n->usual);
-	}
-	return usual;
-}
-
-/* Stochastic approximation of a quantile (Robbins, Monro 1951), the step bounded below so that a
- * path may change. */
+/* Stochastic approximation of a quantile (Robbins, Monro 1951), with a least step so that a path
+ * may change. Times are judged by what it was half to once `learn` loops ago: what is held now is
+ * not learnt. */
 static void learn(struct loop_health *h, struct node *n, double excess)
 {
-	const double quantile = has_law(h) ? 0.5 : LATE_QUANTILE;
+	const double quantile = has_law(h) ? 0.5 : 1 - LOOP_HEALTH_BEYOND;
 	const double scale = fmax(h->mean, 4e6);
+	const double least = scale / (n->states & LOOP_HEALTH_LATE ? 256 : 1024);
 	double step;
 
-	n->lowest = fmin(n->lowest, excess);
-	if (n->returned++ == 0) {
-		n->usual = excess;
+	if (n->returned++ == 0)
+		n->tracked = excess;
+	step = fmax(least, 3 * scale / (double)n->returned);
+	n->tracked += excess > n->tracked ? step * quantile : -step * (1 - quantile);
+	if (n->returned % (h->learn / 2) != 0)
 		return;
-	}
-	step = fmax(scale / 256, 3 * scale / (double)n->returned);
-	n->usual += excess > n->usual ? step * quantile : -step * (1 - quantile);
+	n->usual = n->returned <= h->learn ? n->tracked : n->waiting;
+	n->waiting = n->tracked;
 }
 
 static double late_gain(const struct loop_health *h, double excess, double usual)
 {
 	if (has_law(h))
-		return gain_late(h->cfg.delaying, (excess - (usual - h->median)) / h->mean);
-	return excess > usual + fmax(h->mean / 4, 1e6)
-		       ? log(LATE_SHARE / LATE_SHARE_HONEST)
-		       : log((1 - LATE_SHARE) / (1 - LATE_SHARE_HONEST));
+		return loop_health_gain_late(
+			h->cfg.delaying, (excess - (usual - h->median)) / h->mean);
+	return loop_health_gain_beyond(excess > usual + fmax(h->mean / 4, 1e6));
 }
 
 /* The header's delay alone was longer than the whole loop. */
@@ -547,7 +431,7 @@ static bool chart_late(struct loop_health *h, struct node *n, double gain)
 {
 	const unsigned before = n->states;
 
-	if (n->returned < LOOP_HEALTH_LEARN)
+	if (n->returned < h->learn)
 		return false;
 	if (add_to_chart(h, &n->late, gain))
 		set_state(h, n, LOOP_HEALTH_LATE, 0);
@@ -560,11 +444,10 @@ static void judge_time(struct loop_health *h, const struct loop_health_loop *loo
 {
 	static const unsigned faults = LOOP_HEALTH_EARLY | LOOP_HEALTH_LATE;
 	const double excess = (double)took - (double)header_delays(h, loop);
-	const double usual = route_usual(h, loop);
-	const double late = isfinite(usual) ? late_gain(h, excess, usual) : 0;
-	const double early =
-		has_law(h) ? gain_early(h->cfg.delaying, (excess - route_lowest(h, loop)) / h->mean)
-			   : 0;
+
+	const double early = has_law(h) ? loop_health_gain_early(h->cfg.delaying,
+						  (excess - route_lowest(h, loop)) / h->mean)
+					: 0;
 	bool counts[LOOP_HEALTH_HOPS_MAX], named = false;
 
 	for (unsigned i = 0; i < loop->hops; i++)
@@ -576,8 +459,10 @@ static void judge_time(struct loop_health *h, const struct loop_health_loop *loo
 		if (counts[i] || proof)
 			named |= chart_early(h, n, early, proof);
 		if (counts[i])
-			named |= chart_late(h, n, late);
-		learn(h, n, excess);
+			named |= chart_late(h, n, late_gain(h, excess, n->usual));
+		n->lowest = fmin(n->lowest, excess);
+		if (counts[i] && !(n->states & LOOP_HEALTH_EARLY))
+			learn(h, n, excess);
 	}
 	h->lowest = fmin(h->lowest, excess);
 	if (named)
@@ -592,14 +477,18 @@ void loop_health_returned(
 
 	t->returned++;
 	t->row = 0;
-	if (++h->good >= h->plan.row)
+	if (h->good++ == 0 && t->state != LOOP_HEALTH_RELAY_OK)
+		h->resumed_ns = loop->sent_ns;
+	if (h->good >= h->plan.row)
 		set_relay(h, LOOP_HEALTH_RELAY_OK);
 	for (unsigned i = 0; i < loop->hops; i++) {
 		struct node *n = &h->node[loop->node[i]];
 
 		n->loops++;
 		n->row = 0;
-		if (++n->good >= h->plan.row)
+		if (n->good++ == 0 && (n->states & LOOP_HEALTH_LOST))
+			n->resumed_ns = loop->sent_ns;
+		if (n->good >= h->plan.row)
 			set_state(h, n, 0, LOOP_HEALTH_LOST | LOOP_HEALTH_UNSURE);
 		add_to_chart(h, &n->loss, gain);
 		if (n->loss <= 0)

@@ -20,52 +20,62 @@
  * varies by little against the mean delay (LOOP_HEALTH_SLACK).
  *
  * False alarms. With r loops a second through H relays there are r·H trials a second, so that an
- * alarm of chance 10^-6 a trial would come every hour at 50 loops/s. Thresholds therefore follow
- * from r: of each kind of alarm at most one false one in LOOP_HEALTH_QUIET_S = 10^6 s (12 days),
- * the whole relay counted, at the worst law that is called honest. Up to one trial a second that is
- * the 10^-6 a trial of the design (k = 3, threshold ln 10^6).
+ * alarm of chance 10^-6 a trial would come every three hours at 50 loops/s. Thresholds therefore
+ * follow from r: of each kind of alarm at most one false one in LOOP_HEALTH_QUIET_S = 10^6 s (12
+ * days), over all nodes together, at the worst that is called honest. Up to one trial a second that
+ * is the 10^-6 a trial of the design (k = 3, threshold ln 10^6).
  *
- * Charts. Page's cumulative sum (E. S. Page, Continuous inspection schemes, Biometrika 1954):
- *     S = max(0, S + g(x)),  g = log(density of x if at fault / density of x if honest),  alarm at
- *     S >= h. Between false alarms lie at least e^h trials on average (Lorden 1971; it needs only
- *     E_honest[e^g] <= 1, so that cutting g off above keeps it); a fault is seen after at most
- *     (h + max g)/I trials on average with I = E_fault[g] (Wald), of variance about
- *     (h + max g)·Var_fault[g]/I^3.
+ * Charts are Page's cumulative sums (E. S. Page, Continuous inspection schemes, Biometrika 1954):
  *
- *   lost     k = `row` lost in a row through the node: chance p0^k each trial (Danezis, Sassaman:
- *            Heartbeat Traffic to Counter (n-1) Attacks, WPES 2003; Loopix, Piotrowska et al. 2017,
- *            4.1.4). Named only when no relay that shares all of those routes did as badly; at 2k
- *            all that are left, each with LOOP_HEALTH_UNSURE. Ends after k returned in a row.
- *   lossy    the chart of a loss of LOOP_HEALTH_P1 = 5 % against p0: ln(p1/p0) for a loss,
- *            ln((1-p1)/(1-p0)) for a return. Rates above 2.5 % are found in the end; an alarm
- * implies that the losses since the chart's last zero exceed n(p0 + 3 sqrt(p0(1-p0)/n)), for every
- *            n: three sigma alone are passed by chance in one window of 256 out of 200. Ends at S =
- * 0. early    the relay skips its delays. Delays in the header: a loop that took less time than one
- * relay was asked to wait, by more than the clocks' tolerance, proves that this relay did not: at
- * once, no false alarm. A relay that skips alone is caught by a loop with chance 2^-(H-1)·e^-(b/m),
- * b the time of the network: that the others' exponential delays and b are less than its own. Ends
- * after as many good loops as leave a skipper a chance of e^-7. Delays of which only the law is
- * known (exponential of mean m at each of H relays): chart of H-1 against H terms, g =
- * ln((H-1)m/x), at most ln 16, x the time above the lowest seen (corrected for what is expected of
- * a minimum). H = 1: exponential of mean m/10 against m, g = ln 10 - 9x/m. What the network adds
- * only hides, never accuses. late     the relay holds packets back. Law: chart of H+1 against H
- * terms, g = ln(x/(Hm)) between -ln 16 and ln 4, x the time above a base that follows the median.
- * Header: the residual above its own 90th percentile by more than m/4, one half of all loops
- * against one in ten. Both bases are the node's own past and move by at most m/256 a loop: who
- * holds everything from the start by a constant, or adds less than that a loop, looks like a longer
- * path, and after hundreds of loops an alarm ends for the same reason. A loop through a node named
- * for a fault counts for that node alone, and when one is named the others' evidence of that kind
- * is dropped: it may have been the same loops.
+ *     S = max(0, S + g(x)),  alarm at S >= h,  g = ln(density if at fault / density if honest)
  *
- *   The relay itself: k lost in a row over all routes with no node common to them (or 2k) is
- *   n_minus_1 while packets of others keep arriving at half their rate or more, outage otherwise.
- *   Nodes are not blamed meanwhile. Ends after k returned in a row. Where all routes share a node
- *   nothing can tell its failure from that of our own link.
+ * Between false alarms lie at least e^h trials on average (Lorden 1971; that needs no more than
+ * E_honest[e^g] <= 1, so g may be cut off above). A fault is seen after (h + max g)/I trials on
+ * average or sooner, I = E_fault[g] (Wald), with a variance of about (h + max g)·Var_fault[g]/I^3.
+ *
+ * LOST: k = plan.row lost in a row through the node, of chance p0^k (Danezis, Sassaman: Heartbeat
+ * Traffic to Counter (n-1) Attacks, WPES 2003; Piotrowska et al.: Loopix, 2017, 4.1.4). Named only
+ * when no relay that shares all of those routes did as badly; after 2k in a row all who are left,
+ * with LOOP_HEALTH_UNSURE. Ends after k returned in a row.
+ *
+ * LOSSY: chart of a loss of p1 = LOOP_HEALTH_P1 against p0: ln(p1/p0) for a loss, and
+ * ln((1-p1)/(1-p0)) for a return. A loss above 2.5 % is found in the end. At the alarm the losses
+ * among the n loops since the chart's last zero exceed n(p0 + 3 sqrt(p0(1-p0)/n)), whatever n is;
+ * three sigma alone would not do: chance exceeds them in one window of 256 out of 200. Ends at 0.
+ *
+ * EARLY, the relay skips its delays. With delays in the header (KNOWN, BOTH): a loop took less time
+ * than this relay alone was asked to wait, by more than the clocks' tolerance: a proof, at once.
+ * Who skips alone is caught by a loop with chance 2^-(H-1)·e^-(b/m) (BOTH: 4^-(H-1)·e^-(b/m)): that
+ * the network's time b and the other exponential delays, of mean m, are together below its own.
+ * Ends after as many loops without proof as a skipper survives with chance e^-7. With the law alone
+ * (LAW, BOTH): chart of H-1 delays against H, g = ln((H-1)m/x), at most ln 16, where x is the time
+ * above the lowest seen, less what a minimum of an eighth of as many lies too high. H = 1: an
+ * exponential of mean m/10 against m, g = ln 10 - 9x/m. What the network adds hides, and accuses
+ * nobody.
+ *
+ * LATE, the relay holds packets. LAW, BOTH: chart of H+1 delays against H, g = ln(x/(Hm)) between
+ * -ln 16 and ln 4, x the time above a base that follows the median. KNOWN: what is left without the
+ * delays is more than m/4 (and 1 ms) above its own 90th percentile, in half of all loops against
+ * one in ten. Both bases are the node's own past, as it was half to once LOOP_HEALTH_LEARN loops
+ * ago, so that what is held now is not learnt at once. Who holds everything from the start by a
+ * constant, or raises it more slowly than that, looks like a longer path; and an alarm may end
+ * after some hundred loops through the node though nothing changed.
+ *
+ * A loop through a node that is named for a fault counts for that node alone, and when one is named
+ * the others' evidence of that kind is dropped: it may have been the same loops. Losses show at the
+ * deadline, returns at once: what was sent before a trouble ended is counted, but not judged.
+ *
+ * The relay itself: k lost in a row over all routes with no node common to them, or 2k with none of
+ * those named, is N_MINUS_1 while packets of others keep arriving at half their rate or more,
+ * OUTAGE otherwise. Nodes are not blamed meanwhile. Ends after k returned in a row. Where all
+ * routes share a node nothing can tell its failure from that of our own link.
  */
 enum {
 	LOOP_HEALTH_NODES_MAX = 4096,
 	LOOP_HEALTH_HOPS_MAX = 5,
-	LOOP_HEALTH_LEARN = 128, /* loops through a node before its times are judged by its past */
+	/* Loops through a node until LATE is judged by its past; of LAW and BOTH so many for each
+	 * relay that delays. */
+	LOOP_HEALTH_LEARN = 256,
 };
 
 #define LOOP_HEALTH_P0 0.01
@@ -119,7 +129,8 @@ enum loop_health_relay_state {
 	LOOP_HEALTH_RELAY_OUTAGE,
 };
 
-/* Loops through the node until an alarm. `worst`: more with a chance of less than 1 in 1000. */
+/* Loops until an alarm. `worst`: more with a chance of less than 1 in 1000 (of `lost` in layers of
+ * two, 1 in 100: a row of losses of chance then looks like the relay's own trouble for a while). */
 struct loop_health_prediction {
 	double mean, worst;
 };
@@ -131,15 +142,18 @@ struct loop_health_plan {
 	double per_trial;     /* largest chance of a false alarm, per loop and node, of `lost` */
 	double quiet_s;       /* least mean time between false alarms of one kind, seconds */
 	uint64_t patience_ns; /* deadline less time of sending and header delays */
-	/* counted over all loops: */
-	struct loop_health_prediction relay; /* everything is lost; layers of two or more */
-	/* counted over loops through the node: */
-	struct loop_health_prediction lost;  /* drops everything; layers of two or more */
-	struct loop_health_prediction lossy; /* drops LOOP_HEALTH_P1 */
-	struct loop_health_prediction early; /* skips its delays; mean 0: cannot be seen. With KNOWN
-						for a network that takes 0.1 of a mean */
-	struct loop_health_prediction late;  /* begins, once learnt, to hold each packet for a mean
-						(KNOWN) or for one more delay (LAW, BOTH) */
+	/* Over all loops: everything is lost. Where each layer has two nodes or more. */
+	struct loop_health_prediction relay;
+	/* Over loops through the node: it drops everything (layers as above); drops
+	 * LOOP_HEALTH_P1. */
+	struct loop_health_prediction lost, lossy;
+	/* Skips its delays; mean 0: cannot be seen. KNOWN and BOTH: where the network takes
+	 * LOOP_HEALTH_SLACK m for the whole way; with b instead, e^(b/m - LOOP_HEALTH_SLACK) times
+	 * as many. */
+	struct loop_health_prediction early;
+	/* Begins, when its past is learnt, to hold each packet for a mean (KNOWN), or for one more
+	 * delay. */
+	struct loop_health_prediction late;
 };
 
 struct loop_health_node {
