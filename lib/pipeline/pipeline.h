@@ -397,6 +397,8 @@ unsigned slots_serve(struct worker *w, const struct snapshot *s);
 /* How many packets a burst may have, up to batch_size, so that it is over before the next slot; 0:
  * the slot is too near. */
 unsigned slots_room(struct worker *w);
+/* Whether the worker's bursts end before slots, or these are too dense for that. */
+bool slots_guarded(const struct worker *w);
 /* The same for packets from the wheel. */
 unsigned slots_room_due(struct worker *w);
 /* Spins until the next slot. */
@@ -454,6 +456,9 @@ void links_reclaim(struct betanet *b);
 /* Workers have stopped: drops what waits (as shutdown), frees cover. */
 void links_discard(struct betanet *b);
 void links_free(struct betanet *b);
+/* links_show.c: for the telemetry. */
+int links_show(const struct betanet *b, const char *params, struct rte_tel_data *d);
+int links_show_link(const struct betanet *b, const char *params, struct rte_tel_data *d);
 
 static inline bool shaping_has_slots(const struct betanet *b)
 {
@@ -501,5 +506,7 @@ int cover_show_loops(const struct betanet *b, const char *params, struct rte_tel
 /* telemetry.c: the pipeline that the telemetry socket shows; NULL for none. */
 void telemetry_attach(struct betanet *b);
 int telemetry_register(struct error *err);
+/* An array of BETANET_HISTOGRAM_BUCKETS into a dictionary. */
+int telemetry_add_histogram(struct rte_tel_data *d, const char *name, const uint64_t *bucket);
 
 #endif

@@ -369,6 +369,11 @@ static bool is_guarded(const struct slots *k, uint64_t cost)
 	return k->gap / SLOT_DENSE >= cost;
 }
 
+bool slots_guarded(const struct worker *w)
+{
+	return is_guarded(&w->slots, w->slots.chunk_cost);
+}
+
 unsigned slots_room(struct worker *w)
 {
 	const struct slots *k = &w->slots;
@@ -376,7 +381,7 @@ unsigned slots_room(struct worker *w)
 
 	if (k->heap.count == 0)
 		return w->b->cfg.batch_size;
-	if (!is_guarded(k, k->chunk_cost))
+	if (!slots_guarded(w))
 		return RTE_MIN(w->b->cfg.batch_size, (unsigned)SLOT_BURST);
 	next = slot_heap_next(&k->heap);
 	now = rte_rdtsc();

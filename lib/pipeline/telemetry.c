@@ -216,7 +216,7 @@ static int add_stages(const struct lcore_stats *s, struct rte_tel_data *d)
 	return 0;
 }
 
-static int add_lateness(const struct lcore_stats *s, struct rte_tel_data *d)
+int telemetry_add_histogram(struct rte_tel_data *d, const char *name, const uint64_t *bucket)
 {
 	struct rte_tel_data *a = rte_tel_data_alloc();
 
@@ -224,8 +224,8 @@ static int add_lateness(const struct lcore_stats *s, struct rte_tel_data *d)
 		return -ENOMEM;
 	rte_tel_data_start_array(a, COMPAT_TEL_U64_VAL);
 	for (unsigned i = 0; i < BETANET_HISTOGRAM_BUCKETS; i++)
-		compat_tel_add_array_u64(a, s->lateness[i]);
-	return rte_tel_data_add_dict_container(d, "lateness_log2_ns", a, 0);
+		compat_tel_add_array_u64(a, bucket[i]);
+	return rte_tel_data_add_dict_container(d, name, a, 0);
 }
 
 static int show_lcore(const struct betanet *b, const char *params, struct rte_tel_data *d)
@@ -260,7 +260,7 @@ static int show_lcore(const struct betanet *b, const char *params, struct rte_te
 	rte_tel_data_add_dict_string(d, "state", state_name(atomic_load(&w->state)));
 	if (add_rows(d, rows, RTE_DIM(rows)) < 0 || add_stages(s, d) < 0)
 		return -ENOMEM;
-	return add_lateness(s, d);
+	return telemetry_add_histogram(d, "lateness_log2_ns", s->lateness);
 }
 
 static int show(int (*fill)(const struct betanet *, const char *, struct rte_tel_data *),
@@ -292,6 +292,10 @@ COMMAND(lcore)
 #define show_loops cover_show_loops
 COMMAND(cover)
 COMMAND(loops)
+#define show_shaper links_show
+#define show_link links_show_link
+COMMAND(shaper)
+COMMAND(link)
 
 int telemetry_register(struct error *err)
 {
@@ -319,6 +323,12 @@ int telemetry_register(struct error *err)
 			"States of the relays by our loops; *_within: loops until an alarm. "
 			"Parameter: "
 			"a relay's name, or none"},
+		{"/mix/shaper", on_shaper,
+			"Shaping: mode, links, slots and what they sent, lateness per 2^i ns, cost "
+			"of 8 packets. No parameters"},
+		{"/mix/link", on_link,
+			"A link: its node, what waits, its slots and its stock of cover. "
+			"Parameter: number of the link from 0 on"},
 		{"/mix/lcore", on_lcore,
 			"A worker's counters; stage_*: calls, packets, cycles; lateness: per 2^i "
 			"ns. Parameter: worker"},

@@ -31,7 +31,8 @@ struct shapingnet {
 	unsigned nodes, layers, workers;
 	int self, missing; /* node with our key; node left out; -1: none */
 	bool no_directory;
-	bool deaf; /* collects nothing */
+	const struct betanet_port *port; /* NULL: collect */
+	bool deaf;                       /* collects nothing */
 	/* what was collected */
 	unsigned real_to[SHAPINGNET_MAX], real, cover, odd, collected;
 	uint32_t sent; /* packets submitted */
@@ -138,7 +139,9 @@ static inline void shapingnet_start(struct shapingnet *n)
 	c.workers = n->workers;
 	c.batch_size = n->workers > 1 ? 1 : c.batch_size;
 	c.cover = true;
-	if (betanet_create(&c, &n->b, err) < 0)
+	c.udp_port = n->port ? 9000 : 0;
+	if (betanet_create(&c, &n->b, err) < 0 ||
+		(n->port && betanet_port_add(n->b, n->port, err) < 0))
 		fail_msg("%s", err);
 	if (!n->no_directory)
 		shapingnet_publish(n);

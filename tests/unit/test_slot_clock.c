@@ -350,7 +350,7 @@ static void every_bit_of_the_numbers_is_balanced(void **state)
 		uint64_t x = slot_random_next(&r);
 
 		for (unsigned k = 0; k < 64; k++)
-			ones[k] += x >> k & 1;
+			ones[k] += (unsigned)(x >> k & 1);
 	}
 	for (unsigned k = 0; k < 64; k++) /* 5 standard deviations of 100 */
 		assert_in_range(ones[k], N / 2 - 500, N / 2 + 500);
