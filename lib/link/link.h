@@ -57,6 +57,10 @@ struct link_view {
 enum drop_reason link_parse(
 	const struct link_host *h, const uint8_t *frame, size_t len, struct link_view *v);
 
+/* Where a frame came from, address and UDP port: of one that link_parse called LINK_MIX, with its
+ * v.offset as `headers`. The bytes must be unchanged. */
+void link_source(const uint8_t *frame, size_t headers, struct endpoint *from);
+
 /* ---- headers: worker
  * ------------------------------------------------------------------------------- */
 

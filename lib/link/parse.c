@@ -133,6 +133,18 @@ enum drop_reason link_parse(
 	}
 }
 
+void link_source(const uint8_t *frame, size_t headers, struct endpoint *from)
+{
+	const bool four = headers == LINK_HEADER4;
+	const size_t size = four ? 4 : 16;
+
+	memset(from, 0, sizeof(*from));
+	from->family = four ? 4 : 6;
+	from->port = load_be16(frame + headers - UDP_HEADER);
+	/* the source stands in front of the destination, which ends the IP header */
+	memcpy(from->ip, frame + headers - UDP_HEADER - 2 * size, size);
+}
+
 void link_host_derive(struct link_host *h)
 {
 	const uint8_t *m = h->mac;

@@ -394,6 +394,8 @@ int betanet_start(struct betanet *b, char err[BETANET_ERROR_MAX])
 	for (unsigned i = 0; r == 0 && i < b->cfg.workers; i++)
 		r = make_worker(b, i, as_error(err));
 	if (r == 0)
+		r = admission_create(b, as_error(err));
+	if (r == 0)
 		r = start_ports(b, as_error(err));
 	if (r == 0)
 		r = deal_queues(b, as_error(err));
@@ -450,6 +452,7 @@ void betanet_destroy(struct betanet *b)
 	rte_ring_free(b->collect);
 	rte_ring_free(b->control_rx);
 	rte_ring_free(b->resolve);
+	admission_free(b);
 	rte_mempool_free(b->pool);
 	free(b->qsbr);
 	free(b->neighbours);

@@ -72,8 +72,15 @@ enum betanet_shaping {
 
 #define BETANET_GLOBAL_AUTO UINT64_MAX
 
-/* Limits of what is taken, before any curve arithmetic (GCRA, ITU-T I.371). Packets per second and
- * packets at once; a rate of 0 is no limit. */
+/*
+ * Limits of what ports take, before any curve arithmetic (GCRA, ITU-T I.371). Packets per second
+ * and packets at once; a rate of 0 is no limit. What exceeds them is dropped as unknown_source,
+ * source_limit, peer_limit or global_limit. A relay is a sender whose address and UDP port are in
+ * the directory; of the global limit relays have first call.
+ *
+ * Submitted packets have no sender: for them only the global limit holds, as back-pressure. They
+ * wait in the submit queue, and betanet_submit takes fewer; none is dropped for it.
+ */
 struct betanet_limits {
 	bool strangers;                /* whether others than relays of the directory may send */
 	uint64_t source_pps, peer_pps; /* of one stranger (IPv4 address, IPv6 /56); of one relay */

@@ -27,6 +27,8 @@ struct burst {
 	struct rte_mbuf *m[BURST_MAX];        /* rx */
 	enum drop_reason reason[BURST_MAX];   /* rx */
 	uint8_t *packet[BURST_MAX];           /* parse: the Sphinx packet within the mbuf */
+	uint8_t head[BURST_MAX];              /* parse, until admit: bytes of Ethernet, IP and UDP
+						 headers, which stand in front of frame and packet */
 	struct sphinx_hop hop[BURST_MAX];     /* finish */
 	enum sphinx_status status[BURST_MAX]; /* open, finish */
 	uint64_t fingerprint[BURST_MAX];      /* replay */

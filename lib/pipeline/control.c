@@ -178,6 +178,7 @@ void control_directory_changed(struct betanet *b)
 	cover_directory_changed(b);
 	b->hops_generation++;
 	b->snapshot_dirty = true;
+	admission_directory_changed(b);
 }
 
 int betanet_neighbours_set(

@@ -26,10 +26,10 @@
  * The inside of the pipeline. Comments say who writes a field: "setup" before workers start,
  * "worker" its owner alone, "control" the control lcore.
  *
- * A packet's way, in the order of the files: worker.c (the loop) → stages.c (parse, open, replay,
- * finish, route, delay) → wheel → egress.c (headers, shaping queue, TX), or, with shaping, → the
- * link's ring → slots.c (slots or tokens, headers, TX). control.c, snapshot.c, links.c and ports.c
- * serve it.
+ * A packet's way, in the order of the files: worker.c (the loop) → stages.c (parse), admit.c →
+ * stages.c (open, replay, finish, route, delay) → wheel → egress.c (headers, shaping queue, TX),
+ * or, with shaping, → the link's ring → slots.c (slots or tokens, headers, TX). control.c,
+ * snapshot.c, links.c and ports.c serve it.
  */
 enum {
 	POOL_CACHE = 256,
@@ -230,7 +230,8 @@ struct slots {
 
 /* What an lcore spends its time on, in the order of a packet's way. */
 #define STAGES(X)                                                                                  \
-	X(receive) X(parse) X(open) X(replay) X(draw) X(finish) X(route) X(delay) X(due) X(transmit)
+	X(receive)                                                                                 \
+	X(parse) X(admit) X(open) X(replay) X(draw) X(finish) X(route) X(delay) X(due) X(transmit)
 
 enum stage {
 #define X(name) STAGE_##name,
@@ -283,6 +284,7 @@ struct worker {
 	struct epoch_view *view;         /* locked: the epoch's delay key while a burst needs it */
 	uint8_t (*dtag)[DELAY_TAG_SIZE]; /* locked: one for each packet of a burst */
 	struct early_dice dice;          /* which arrivals a short pool costs */
+	struct token_bucket tokens;      /* the worker's share of the global limit */
 	struct slots slots;
 	struct lcore_stats stats __rte_cache_aligned;
 };
@@ -309,6 +311,7 @@ struct betanet {
 	struct rte_mempool *pool;
 	struct pool_counts pool_base; /* start: what was counted before */
 	struct early_drop early;      /* setup: watermarks of the pool */
+	struct admission *admission;  /* setup; NULL: no limits (admit.c) */
 	uint8_t *sphinx_secret;       /* locked */
 	struct replay *replay;
 	struct epochs *epochs; /* NULL without VRF delays */
@@ -365,6 +368,31 @@ void stage_draw(struct worker *w, struct burst *b);
 void stage_finish(struct worker *w, struct burst *b);
 void stage_route(struct worker *w, struct burst *b, const struct snapshot *s);
 void stage_delay(struct worker *w, struct burst *b);
+
+/*
+ * admit.c: the limits of what is taken. Behind parse, for packets with headers. Nothing at all is
+ * done when no limit is set.
+ */
+void stage_admit(struct worker *w, struct burst *b, const struct snapshot *s);
+/* How many of `want` submitted packets the global limit allows now; the others wait. */
+unsigned admit_submitted(struct worker *w, unsigned want);
+
+/* Behind the workers' creation, for BETANET_GLOBAL_AUTO measures on the first one's workspace.
+ * -ENOMEM, -EIO. */
+int admission_create(struct betanet *b, struct error *err);
+void admission_free(struct betanet *b);
+/* Control: the indices of hops have a new meaning; relays begin anew. */
+void admission_directory_changed(struct betanet *b);
+
+/* The global limit in force, packets per second over all workers; 0: none. */
+uint64_t admission_limit(const struct betanet *b);
+
+struct admission_state {
+	bool strangers;
+	uint64_t global_pps, capacity_pps; /* of all workers, in force; of one, measured. 0: none */
+	uint64_t words, hot;               /* of the table of strangers, and those at the limit */
+};
+void admission_state(const struct betanet *b, struct admission_state *s);
 
 /* egress.c: due packets to the shaping queues; shaping queues and control replies to the ports.
  * Return the number of packets moved. */

@@ -24,6 +24,7 @@ void burst_settle(struct burst *b, uint64_t drops[DROP_COUNT])
 		if (kept != i) {
 			b->m[kept] = b->m[i];
 			b->packet[kept] = b->packet[i];
+			b->head[kept] = b->head[i];
 			b->hop[kept] = b->hop[i];
 			b->fingerprint[kept] = b->fingerprint[i];
 			b->draw[kept] = b->draw[i];
@@ -90,6 +91,7 @@ void stage_parse(struct worker *w, struct burst *b)
 		}
 		b->m[kept] = b->m[i];
 		b->packet[kept] = b->packet[i];
+		b->head[kept] = (uint8_t)v.offset;
 		b->reason[kept++] = why;
 	}
 	b->n = kept;

@@ -70,6 +70,7 @@ void betanet_stats_get(const struct betanet *b, struct betanet_stats *s)
 		s->uptime_s = (double)((b->stopped ? b->stopped : rte_rdtsc()) - b->started) / hz;
 	s->throughput_pps = ratio((double)s->processed, s->uptime_s);
 	pool_stats(b, s);
+	s->global_limit_pps = admission_limit(b);
 	s->replay_tags = replay_count(b->replay);
 	s->replay_capacity = replay_capacity(b->replay);
 	cover_stats(b, s);

@@ -157,6 +157,36 @@ static int show_pool(const struct betanet *b, const char *params, struct rte_tel
 	return add_caches(b, d);
 }
 
+/* No source is named: only how many of the table's words are at their limit. */
+static int show_limits(const struct betanet *b, const char *params, struct rte_tel_data *d)
+{
+	const struct betanet_limits *l = &b->cfg.limits;
+	struct admission_state a;
+	struct betanet_stats s;
+
+	(void)params;
+	betanet_stats_get(b, &s);
+	admission_state(b, &a);
+	const struct row rows[] = {
+		{"strangers", a.strangers},
+		{"source_pps", l->source_pps},
+		{"source_burst", l->source_burst},
+		{"peer_pps", l->peer_pps},
+		{"peer_burst", l->peer_burst},
+		{"global_pps", a.global_pps},
+		{"global_is_measured", l->global_pps == BETANET_GLOBAL_AUTO},
+		{"capacity_pps", a.capacity_pps},
+		{"source_table_bytes", a.words * sizeof(uint64_t)},
+		{"source_table_words", a.words},
+		{"source_table_words_at_limit", a.hot},
+		{"unknown_source", s.drops[DROP_unknown_source]},
+		{"source_limit", s.drops[DROP_source_limit]},
+		{"peer_limit", s.drops[DROP_peer_limit]},
+		{"global_limit", s.drops[DROP_global_limit]},
+	};
+	return add_rows(d, rows, RTE_DIM(rows));
+}
+
 /* No key, proof or beta: only whether they are there. */
 static int show_epoch(const struct betanet *b, const char *params, struct rte_tel_data *d)
 {
@@ -286,6 +316,7 @@ COMMAND(info)
 COMMAND(stats)
 COMMAND(drops)
 COMMAND(pool)
+COMMAND(limits)
 COMMAND(epoch)
 COMMAND(lcore)
 #define show_cover cover_show
@@ -313,6 +344,9 @@ int telemetry_register(struct error *err)
 		{"/mix/pool", on_pool,
 			"Packet buffers: free, watermarks of random drop, requests, what "
 			"caches lacked, hit rate. No parameters"},
+		{"/mix/limits", on_limits,
+			"Limits of what is taken, the measured capacity of one worker, the table "
+			"of strangers, drops. No parameters"},
 		{"/mix/epoch", on_epoch,
 			"Delay mode, VRF epoch, beacon; epochs proved, unproved, without a key. No "
 			"parameters"},

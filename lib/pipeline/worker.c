@@ -2,7 +2,7 @@
 /*
  * A worker lcore's loop, run to completion:
  *
- *     receive → parse → open → replay → finish → route → delay → (wheel)
+ *     receive → parse → admit → open → replay → finish → route → delay → (wheel)
  *     (wheel) → due → headers → shaping queue → TX
  *
  * A burst is what waits at that moment on all of the worker's queues, up to batch_size: nothing
@@ -47,15 +47,18 @@ static void receive(struct worker *w, struct burst *b, unsigned max)
 
 /*
  * Packets that the embedding program submitted join the burst behind parse: they have no headers.
- * Only as many are taken as the shaping queue will hold when all that is parked has come due: what
- * does not fit waits in the submit queue, and betanet_submit says so to the program.
+ * Only as many are taken as the shaping queue will hold when all that is parked has come due, and
+ * as the global limit allows: the others wait in the submit queue, and betanet_submit says so to
+ * the program.
  */
 static void receive_submitted(struct worker *w, struct burst *b, unsigned max)
 {
 	uint64_t held = wheel_count(w->wheel) + w->stats.queued + b->n;
 	uint64_t room = w->b->cfg.queue_depth > held ? w->b->cfg.queue_depth - held : 0;
-	unsigned n = rte_ring_sc_dequeue_burst(
-		w->submit, (void **)(b->m + b->n), RTE_MIN(max - b->n, (unsigned)room), NULL);
+	unsigned n = RTE_MIN(max - b->n, (unsigned)room);
+
+	n = admit_submitted(w, RTE_MIN(n, rte_ring_count(w->submit)));
+	n = rte_ring_sc_dequeue_burst(w->submit, (void **)(b->m + b->n), n, NULL);
 
 	for (unsigned i = b->n; i < b->n + n; i++) {
 		b->packet[i] = rte_pktmbuf_mtod(b->m[i], uint8_t *);
@@ -83,15 +86,20 @@ static unsigned ingress(struct worker *w, const struct snapshot *s, unsigned max
 {
 	struct burst *b = w->burst;
 	uint64_t since = rte_rdtsc(), start = since;
-	unsigned n, wire;
+	unsigned n, wire, opened = 0;
 
 	receive(w, b, max);
 	wire = n = b->n;
 	charge(w, STAGE_receive, n, &since);
 	if (wire) {
+		unsigned parsed;
+
 		stage_parse(w, b);
-		pool_admit(w, b);
 		charge(w, STAGE_parse, wire, &since);
+		parsed = b->n;
+		stage_admit(w, b, s);
+		pool_admit(w, b);
+		charge(w, STAGE_admit, parsed, &since);
 	}
 	if (b->n < max) {
 		unsigned before = b->n;
@@ -101,8 +109,7 @@ static unsigned ingress(struct worker *w, const struct snapshot *s, unsigned max
 		charge(w, STAGE_receive, b->n - before, &since);
 	}
 	if (b->n) {
-		unsigned opened = b->n;
-
+		opened = b->n;
 		/* behind the reception: a worker that lost its core in between would take a packet
 		 * for older than it is, and let it leave early */
 		b->arrival = rte_rdtsc();
@@ -121,7 +128,8 @@ static unsigned ingress(struct worker *w, const struct snapshot *s, unsigned max
 		charge(w, STAGE_delay, b->n, &since);
 	}
 	burst_free_drops(b);
-	slots_learn(w, n, rte_rdtsc() - start);
+	/* what admission dropped costs next to nothing: a flood must not make bursts look cheap */
+	slots_learn(w, opened, rte_rdtsc() - start);
 	return n;
 }
 
