@@ -7,8 +7,9 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { LINE = 64 };
+enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 
 /* In locked memory, for the key: who knows it can make sources that share their words with a
  * chosen victim. Written at creation only. */
@@ -45,6 +46,23 @@ static int check_params(const struct limiter_params *p, struct error *err)
 	return 0;
 }
 
+/* Strangers come at random places: with pages of 4 KiB each would miss the TLB twice. Where the
+ * kernel gives no large ones, that is what it costs. */
+static _Atomic uint64_t *table_alloc(size_t size)
+{
+	const size_t align = size >= HUGE_PAGE ? HUGE_PAGE : LINE;
+	void *table;
+
+	size = (size + align - 1) / align * align;
+	table = aligned_alloc(align, size);
+	if (!table)
+		return NULL;
+	if (align == HUGE_PAGE)
+		(void)madvise(table, size, MADV_HUGEPAGE);
+	memset(table, 0, size);
+	return table;
+}
+
 int limiter_create(const struct limiter_params *p, struct limiter **out, struct error *err)
 {
 	size_t size = p->words * sizeof(uint64_t);
@@ -55,12 +73,11 @@ int limiter_create(const struct limiter_params *p, struct limiter **out, struct 
 		return r;
 	l = secmem_alloc(sizeof(*l));
 	if (l)
-		l->half[0] = aligned_alloc(LINE, (size + LINE - 1) / LINE * LINE);
+		l->half[0] = table_alloc(size);
 	if (!l || !l->half[0]) {
 		secmem_free(l);
 		return error_set(err, ENOMEM, "limiter: not enough memory for %zu bytes", size);
 	}
-	memset((void *)l->half[0], 0, size);
 	l->half[1] = l->half[0] + p->words / 2;
 	l->words = p->words;
 	l->mask = (uint32_t)(p->words / 2 - 1);
