@@ -120,32 +120,31 @@ static void address_packet(const struct cover *c, const struct cover_route *r, s
 		meta->sum = link_sum(rte_pktmbuf_mtod(m, void *), m->data_len);
 }
 
-unsigned cover_build(struct cover *c, struct cover_route routes[], struct rte_mbuf *m[], unsigned n)
+void cover_build(
+	struct cover *c, const struct cover_route routes[], struct rte_mbuf *m[], unsigned n)
 {
 	struct sphinx_build_item item[COVER_CHUNK];
 	enum sphinx_status status[COVER_CHUNK];
-	uint64_t start = rte_rdtsc();
-	unsigned kept = 0;
+	uint64_t start = rte_rdtsc(), took;
 
 	for (unsigned i = 0; i < n; i++)
 		item[i] = (struct sphinx_build_item){
 			.route = &routes[i].sphinx, .out = rte_pktmbuf_mtod(m[i], uint8_t *)};
 	sphinx_build_burst(c->builder, item, n, c->b->cfg.payload_size, status);
 	for (unsigned i = 0; i < n; i++) {
-		if (status[i] != SPHINX_ok) {
+		if (status[i] == SPHINX_ok) {
+			address_packet(c, &routes[i], m[i]);
+			c->built++;
+			c->built_hops += routes[i].sphinx.hops;
+		} else {
 			rte_pktmbuf_free(m[i]);
-			continue;
+			m[i] = NULL;
 		}
-		address_packet(c, &routes[i], m[i]);
-		if (kept != i) {
-			routes[kept] = routes[i];
-			m[kept] = m[i];
-		}
-		kept++;
 	}
-	c->built += kept;
-	c->build_cycles += rte_rdtsc() - start;
-	return kept;
+	took = rte_rdtsc() - start;
+	c->build_cycles += took;
+	if (took > c->build_longest)
+		c->build_longest = took;
 }
 
 /* ---- directory
@@ -315,7 +314,7 @@ int cover_create(struct betanet *b, struct error *err)
 		return error_set(err, rte_errno, "the ring of cover events could not be made: %s",
 			rte_strerror(rte_errno));
 	r = loops_create(c, err);
-	return r;
+	return r < 0 ? r : stock_create(c, err);
 }
 
 void cover_free(struct cover *c)
@@ -323,6 +322,7 @@ void cover_free(struct cover *c)
 	if (!c)
 		return;
 	drop_health(c);
+	free(c->stock.room);
 	cover_routes_free(c->routes);
 	sphinx_builder_free(c->builder);
 	rte_ring_free(c->events);
@@ -357,13 +357,16 @@ uint64_t cover_packets(const struct betanet_config *c)
 unsigned cover_poll(struct betanet *b)
 {
 	struct cover *c = b->cover;
-	unsigned n;
+	unsigned n, made;
 
 	if (!c || atomic_load(&b->state) != LCORE_RUN)
 		return 0;
 	n = loops_events(c);
 	loops_expire(c);
-	return n + loops_make(c);
+	made = loops_make(c);
+	if (made <= COVER_CHUNK / 2)
+		made += stock_fill(c);
+	return n + made;
 }
 
 void cover_stats(const struct betanet *b, struct betanet_stats *s)

@@ -49,6 +49,15 @@ struct cover_loop {
 	struct loop_health_loop way;
 };
 
+/* Of the links' stocks of drop cover. */
+struct cover_stock {
+	uint32_t *room; /* of each link: packets that are missing; NULL without slots */
+	unsigned links, low, turn;
+	uint64_t built;      /* handed to links */
+	uint64_t have, want; /* in stock when last looked at, and the full stock */
+	uint64_t dry_now;    /* links that had nothing then */
+};
+
 struct cover {
 	struct betanet *b;
 	/* workers read these; setup */
@@ -80,12 +89,14 @@ struct cover {
 
 	/* counters: control writes, anyone reads */
 	uint64_t made, sent, returned, lost;
-	uint64_t unsent;              /* never left: dropped on our side of the first link */
-	uint64_t forgotten;           /* not judged: the directory changed, or a report was lost */
-	uint64_t late;                /* times that passed before their loop was made */
-	uint64_t pool_short;          /* not made for want of buffers */
-	uint64_t no_route;            /* not made: families, sets or addresses leave none */
-	uint64_t built, build_cycles; /* all packets */
+	uint64_t unsent;     /* never left: dropped on our side of the first link */
+	uint64_t forgotten;  /* not judged: the directory changed, or a report was lost */
+	uint64_t late;       /* times that passed before their loop was made */
+	uint64_t pool_short; /* not made for want of buffers */
+	uint64_t no_route;   /* not made: families, sets or addresses leave none */
+	/* all packets, their hops, what building them took */
+	uint64_t built, built_hops, build_cycles, build_longest;
+	struct cover_stock stock;
 	/* a ring of the latest loops' times */
 	int64_t residual_ns[COVER_TIMES]; /* time less the delays: asked for, or expected */
 	uint64_t times;                   /* loops measured; the ring holds the last of them */
@@ -103,11 +114,11 @@ void cover_identify(const struct cover *c, uint64_t number, uint8_t out[SPHINX_I
  */
 unsigned cover_buffers(struct cover *c, struct rte_mbuf *m[], unsigned n);
 
-/* Builds routes[i] into m[i] for i < n, which are then ready for an egress: address, flag, sum.
- * Returns how many; buffers of packets that cannot be built (a node's key of small order) are
- * freed, and the gap is closed in both arrays. */
-unsigned cover_build(
-	struct cover *c, struct cover_route routes[], struct rte_mbuf *m[], unsigned n);
+/* Builds routes[i] into m[i] for i < n (1..COVER_CHUNK), which are then ready for an egress:
+ * address, flag, sum. What cannot be built (a node's key of small order) is freed, and its m[i]
+ * becomes NULL. */
+void cover_build(
+	struct cover *c, const struct cover_route routes[], struct rte_mbuf *m[], unsigned n);
 
 /* Exponential of the given mean (1..DELAY_MEAN_MAX), in its unit. */
 uint64_t cover_gap(uint64_t mean);
@@ -120,5 +131,9 @@ void loops_forget(struct cover *c);
 unsigned loops_events(struct cover *c);
 void loops_expire(struct cover *c);
 unsigned loops_make(struct cover *c);
+
+/* cover_stock.c */
+int stock_create(struct cover *c, struct error *err);
+unsigned stock_fill(struct cover *c); /* returns how many packets were made */
 
 #endif

@@ -252,9 +252,13 @@ static void make_chunk(struct cover *c, const uint64_t due[], unsigned n)
 	n = n ? cover_buffers(c, m, n) : 0;
 	for (unsigned i = 0; i < n; i++)
 		cover_identify(c, c->next++, routes[i].sphinx.identifier);
-	n = n ? cover_build(c, routes, m, n) : 0;
+	if (n)
+		cover_build(c, routes, m, n);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t number = load_le64(routes[i].sphinx.identifier);
+
+		if (!m[i])
+			continue;
 
 		/* first the entry: a worker may report at once */
 		enter(c, &routes[i], number, due[i]);

@@ -88,7 +88,13 @@ int cover_show(const struct betanet *b, const char *params, struct rte_tel_data 
 		{"no_route", c->no_route},
 		{"events_lost", atomic_load(&c->events_lost)},
 		{"cover_received", s.cover_received},
+		{"stock_built", c->stock.built},
+		{"stock", c->stock.have},
+		{"stock_full", c->stock.want},
+		{"links_without_stock", c->stock.dry_now},
 		{"built", c->built},
+		{"built_hops", c->built_hops},
+		{"build_longest_ns", (uint64_t)((double)c->build_longest * 1e9 / (double)b->hz)},
 		{"build_ns_per_packet", c->built ? (uint64_t)((double)c->build_cycles * 1e9 /
 							      (double)b->hz / (double)c->built)
 						 : 0},

@@ -123,7 +123,7 @@ static uint64_t cover_late(const struct betanet *b)
 static void fast_loops(struct betanet_config *c)
 {
 	c->cover = true;
-	c->loop_rate_pps = 200;
+	c->loop_rate_pps = 400;
 	c->mean_delay_ms = 5;
 }
 
@@ -134,7 +134,6 @@ static void loops_go_out_and_come_back(unsigned self)
 	struct betanet *b = covernet_start(n, fast_loops);
 	struct betanet_stats s;
 
-	covernet_run(n, b, 1000);
 	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 100));
 	assert_int_equal(s.loops_lost, 0);
 	assert_int_equal(s.cover_received, 0);
@@ -170,7 +169,7 @@ static void loops_come_back_to_an_exit(void **state)
 	loops_go_out_and_come_back(5);
 }
 
-/* 200 a second for three seconds: 600, by Poisson's law within six times 24.5; what a loaded
+/* 400 a second for 1.5 seconds: 600, by Poisson's law within six times 24.5; what a loaded
  * machine takes of it was counted. */
 static void loops_leave_at_the_rate(void **state)
 {
@@ -181,14 +180,14 @@ static void loops_leave_at_the_rate(void **state)
 	struct betanet_stats before, s;
 
 	(void)state;
-	covernet_run(n, b, 500);
+	covernet_run(n, b, 50);
 	betanet_stats_get(b, &before);
 	n->first_seen = 0;
 	start = rte_rdtsc();
-	covernet_run(n, b, 3000);
+	covernet_run(n, b, 1500);
 	betanet_stats_get(b, &s);
 	seconds = (double)(rte_rdtsc() - start) / (double)hz;
-	mean = 200 * seconds;
+	mean = 400 * seconds;
 	late = cover_late(b);
 	assert_true((double)(s.loops_sent - before.loops_sent) < mean + 6 * sqrt(mean));
 	assert_true((double)(s.loops_sent - before.loops_sent + late) > mean - 6 * sqrt(mean));
@@ -356,6 +355,136 @@ static void loops_keep_to_the_neighbours_set(void **state)
 	covernet_free(n);
 }
 
+/* ---- drop cover ---- */
+
+static void with_slots(struct betanet_config *c)
+{
+	c->cover = true;
+	c->loop_rate_pps = 20;
+	c->mean_delay_ms = 5;
+	c->shaping = BETANET_SHAPING_CONSTANT;
+	c->max_rate_pps = 200;
+}
+
+static unsigned sum(const unsigned *count)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < COVERNET_NODES; i++)
+		n += count[i];
+	return n;
+}
+
+/* Every slot sends, every packet has the one size, and each but the loops ends at a node of a layer
+ * behind ours whose address it bears. */
+static void empty_slots_are_filled(unsigned self)
+{
+	struct covernet *n = covernet_make(self);
+	struct betanet *b = covernet_start(n, with_slots);
+	unsigned first = covernet_layer(self) % 3 + 1;
+	struct betanet_stats s, before;
+	uint64_t empty;
+
+	covernet_until(n, b, (betanet_stats_get(b, &before), before.slots_cover >= 50));
+	covernet_run(n, b, 500);
+	betanet_stats_get(b, &s);
+	empty = s.slots_empty - before.slots_empty;
+	assert_true(s.slots_cover - before.slots_cover > 50);
+	/* with a loaded machine the control core may have been away for a stock of 250 ms */
+	assert_true(empty * 2 < s.slots - before.slots);
+	covernet_until(n, b, sum(n->consumed) >= 200);
+	assert_int_equal(n->odd_size, 0);
+	assert_int_equal(n->refused, 0);
+	assert_int_equal(n->messages, 0);
+	for (unsigned i = 0; i < COVERNET_NODES; i++)
+		assert_true((n->consumed[i] > 0) == (covernet_layer(i) >= first && i != self));
+	assert_int_equal(s.cover_received, 0);
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void an_entry_fills_its_slots(void **state)
+{
+	(void)state;
+	empty_slots_are_filled(0);
+}
+
+static void an_exit_fills_its_slots_with_cover_that_begins_in_layer_1(void **state)
+{
+	(void)state;
+	empty_slots_are_filled(4);
+}
+
+static void loops_pass_through_the_slots(void **state)
+{
+	struct covernet *n = covernet_make(2);
+	struct betanet *b = covernet_start(n, with_slots);
+	struct betanet_stats s;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 30));
+	assert_int_equal(s.loops_lost, 0);
+	assert_true(s.slots_real >= 30);
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void a_new_directory_throws_the_stock_away(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, with_slots);
+	unsigned consumed;
+	struct betanet_stats s;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.slots_cover >= 100));
+	n->missing = 4; /* of the last layer: on the way of packets in stock */
+	covernet_write(n);
+	covernet_use(n, b);
+	covernet_run(n, b, 300);
+	covernet_until(n, b, n->count == 0 || sum(n->consumed) > 2000);
+	consumed = n->consumed[4];
+	covernet_until(n, b, sum(n->consumed) >= 400);
+	assert_int_equal(n->consumed[4], consumed);
+	assert_int_equal(n->refused, 0);
+	mix_stop(b);
+	covernet_free(n);
+}
+
+/* Traffic holds all buffers that may be had: no cover is made, and the last buffers are left to
+ * traffic. When there are buffers again there are loops again. */
+static void cover_yields_when_buffers_are_short(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	struct rte_mbuf **held = calloc(b->pool->size, sizeof(struct rte_mbuf *));
+	unsigned count = 0;
+	struct betanet_stats s, before;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 20));
+	while (pool_spare(b) > 0 && count < b->pool->size)
+		assert_non_null(held[count++] = rte_pktmbuf_alloc(b->pool));
+	covernet_run(n, b, 2 * COVER_LEAD_MS);
+	while (pool_spare(b) > 0 && count < b->pool->size) /* of loops that were parked */
+		assert_non_null(held[count++] = rte_pktmbuf_alloc(b->pool));
+	betanet_stats_get(b, &before);
+	covernet_run(n, b, COVER_LEAD_MS);
+	betanet_stats_get(b, &s);
+	assert_true(b->cover->pool_short >= 100);
+	/* what is missing is what lcores keep in their caches, and the reserve of traffic */
+	assert_true(s.pool_free >= b->early.from);
+	/* but for what comes free when one leaves: 400 a second would be 120 */
+	assert_true(s.loops_sent - before.loops_sent < 20);
+	rte_pktmbuf_free_bulk(held, count);
+	covernet_until(
+		n, b, (betanet_stats_get(b, &s), s.loops_returned >= before.loops_returned + 50));
+	assert_int_equal(s.dropped, 0);
+	free(held);
+	mix_stop(b);
+	covernet_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +502,11 @@ int main(void)
 		cmocka_unit_test(a_new_directory_forgets_loops_and_goes_on),
 		cmocka_unit_test(without_our_node_in_the_directory_nothing_is_made),
 		cmocka_unit_test(loops_keep_to_the_neighbours_set),
+		cmocka_unit_test(an_entry_fills_its_slots),
+		cmocka_unit_test(an_exit_fills_its_slots_with_cover_that_begins_in_layer_1),
+		cmocka_unit_test(loops_pass_through_the_slots),
+		cmocka_unit_test(a_new_directory_throws_the_stock_away),
+		cmocka_unit_test(cover_yields_when_buffers_are_short),
 	};
 
 	if (mix_eal_start() < 0)
