@@ -27,7 +27,8 @@
  * labelled LAB_LABEL.
  *
  * Each run makes wires and a pipeline anew (lab_open … lab_close): its replay table is empty, so
- * that the same packets can be used again. The sender's delay is LAB_DELAY_NS.
+ * that the same packets can be used again. The sender's delay is LAB_DELAY_NS, unless said
+ * otherwise.
  */
 #define LAB_LABEL "ports=virtual"
 enum {
@@ -54,6 +55,7 @@ static struct {
 	uint8_t *packet; /* packets of packet_size bytes */
 	size_t packet_size;
 	unsigned packets, payload, cores;
+	uint64_t delay_ns; /* the sender's */
 	struct link_template headers;
 } lab;
 
@@ -119,16 +121,18 @@ static inline void lab_write_directory(void)
 
 /* Worker i has the last core but i to itself, so that one worker leaves the first to the generator
  * and to control, which is lcore 0. */
-static inline void lab_start(const char *program)
+static inline void lab_start_with(const char *program, const char *megabytes, uint64_t delay_ns)
 {
-	static char prefix[64], lcores[LAB_WORKERS * 24];
-	static char *argv[] = {"perf", "--no-huge", "-m", "1024", "--no-pci", "--no-telemetry",
+	static char prefix[64], lcores[LAB_WORKERS * 24], memory[16];
+	static char *argv[] = {"perf", "--no-huge", "-m", memory, "--no-pci", "--no-telemetry",
 		"--file-prefix", prefix, "--lcores", lcores, "--log-level", "lib.eal:error", NULL};
 	cpu_set_t set;
 	int core[LAB_WORKERS + 1], found = 0, at;
 	struct error err;
 
 	lab.program = program;
+	lab.delay_ns = delay_ns;
+	snprintf(memory, sizeof(memory), "%s", megabytes);
 	sched_getaffinity(0, sizeof(set), &set);
 	for (int c = CPU_SETSIZE - 1; c >= 0 && found < LAB_WORKERS; c--)
 		if (CPU_ISSET((size_t)c, &set))
@@ -147,6 +151,11 @@ static inline void lab_start(const char *program)
 	randombytes_buf(lab.next_public, 32);
 	crypto_scalarmult_base(lab.next_public, lab.next_public);
 	lab_write_directory();
+}
+
+static inline void lab_start(const char *program)
+{
+	lab_start_with(program, "1024", LAB_DELAY_NS);
 }
 
 static inline void lab_end(void)
@@ -186,7 +195,7 @@ static inline void lab_packets(unsigned packets, unsigned payload, unsigned fram
 	memcpy(route.hop[0].public_key, lab.public, 32);
 	memcpy(route.hop[1].public_key, lab.next_public, 32);
 	address_encode(route.hop[1].address, &next);
-	route.hop[0].delay_ns = LAB_DELAY_NS;
+	route.hop[0].delay_ns = lab.delay_ns;
 	for (unsigned i = 0; i < packets; i += GROUP) {
 		const unsigned n = packets - i < GROUP ? packets - i : GROUP;
 

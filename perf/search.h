@@ -15,6 +15,7 @@
  *  - A trial with more loss than allowed is repeated up to SEARCH_VERIFY times, or, when it lost
  *    more than SEARCH_GROSS beyond that, SEARCH_VERIFY_GROSS times; if the machine disturbed it
  *    (the trial function says so), that repetition does not count, up to SEARCH_DISTURBED of them.
+ *  - After max_trials trials nothing is repeated any more, so that a search ends on a busy machine.
  *  - The result is tried once more at the end, and lowered by the resolution until it passes.
  */
 enum { SEARCH_VERIFY = 3, SEARCH_VERIFY_GROSS = 1, SEARCH_DISTURBED = 4, SEARCH_LOWER = 8 };
@@ -35,6 +36,7 @@ struct search {
 	double low, high;  /* packets/s: bounds of the search; low may turn out too high */
 	double resolution; /* relative: where bisection ends */
 	double loss;       /* allowed share */
+	unsigned max_trials;
 	void (*run)(void *arg, double pps, struct trial *out);
 	void *arg;
 	unsigned trials, repeated, disturbed; /* out: how many there were */
@@ -55,6 +57,8 @@ static inline bool search_passes(struct search *s, double pps)
 		exact = t.sent > pps * (1 - SEARCH_EXACT) && t.sent < pps * (1 + SEARCH_EXACT);
 		if (exact && t.loss <= s->loss)
 			return true;
+		if (s->trials >= s->max_trials)
+			return false;
 		if ((!exact || t.disturbed) && excused < SEARCH_DISTURBED)
 			excused++;
 		else if (++losses >

@@ -48,6 +48,7 @@ static double search(struct device *d, double loss, struct search *s)
 		.high = 120000,
 		.resolution = RESOLUTION,
 		.loss = loss,
+		.max_trials = 1000,
 		.run = run,
 		.arg = d};
 	return search_rate(s);
@@ -143,6 +144,22 @@ static void trials_at_a_wrong_rate_do_not_count(void **state)
 	assert_true(search(&d, 0, &s) == 0);
 }
 
+static void search_on_a_hopeless_machine_ends(void **state)
+{
+	struct device d = {.capacity = 90000, .noise = 1, .noise_shows = true, .state = 1};
+	struct search s = {.low = 50000,
+		.high = 120000,
+		.resolution = RESOLUTION,
+		.max_trials = 20,
+		.run = run,
+		.arg = &d};
+
+	(void)state;
+	assert_true(search_rate(&s) == 0);
+	assert_true(s.trials <= 25);
+	assert_int_equal(s.disturbed, s.trials);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +170,7 @@ int main(void)
 		cmocka_unit_test(upper_bound_is_the_rate_of_a_faster_device),
 		cmocka_unit_test(noise_of_the_machine_moves_the_rate_by_less_than_5_percent),
 		cmocka_unit_test(trials_at_a_wrong_rate_do_not_count),
+		cmocka_unit_test(search_on_a_hopeless_machine_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
