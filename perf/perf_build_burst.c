@@ -79,6 +79,9 @@ int main(void)
 	for (unsigned s = 0; s < SIZES; s++) {
 		const double two = bench_ns(&rows[s]), three = bench_ns(&rows[SIZES + s]);
 
+		bench_result(&rows[s], "build", "hops=2,burst=%u", size[s]);
+		bench_result(&rows[SIZES + s], "build", "hops=3,burst=%u", size[s]);
+
 		if (size[s])
 			printf("  in a burst of %-6u", size[s]);
 		else

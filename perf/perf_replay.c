@@ -40,6 +40,7 @@ static void measure(struct replay *r, unsigned level, uint64_t first, enum repla
 	const uint64_t n = (uint64_t)BURST * BURSTS;
 	struct bench_span span = bench_begin();
 	uint64_t right = 0;
+	double ns;
 
 	for (uint64_t i = 0; i < BURSTS; i++)
 		right += check_burst(r, first + i * BURST, expected);
@@ -49,6 +50,11 @@ static void measure(struct replay *r, unsigned level, uint64_t first, enum repla
 			n - right, n);
 		exit(1);
 	}
+	ns = span.ns / (double)n;
+	result_add("replay.check", "ns", RESULT_LOWER, &ns, 1, "full=%u,tags=%s", level,
+		expected == REPLAY_NEW           ? "new"
+		: strcmp(what, "seen, old") == 0 ? "seen_old"
+						 : "seen_recent");
 	printf("replay: %3u %% full  %-12s %6.1f ns %6.1f cycles\n", level, what,
 		span.ns / (double)n, span.cycles / (double)n);
 }

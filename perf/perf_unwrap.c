@@ -182,6 +182,8 @@ int main(void)
 		{.name = "LIONESS (1024 B)", .run = run_lioness, .times = TIMES},
 	};
 	enum { SODIUM, FIRST_HOP, FORWARD_259 = 2, FIRST_STAGE = 6, ROWS = 13 };
+	static const char *const packet_id[] = {
+		"forward_258", "forward_259", "forward_259_2048", "final_259", "forged_259"};
 	struct error err = {"out of locked memory"};
 	double hop, sum = 0, curve;
 
@@ -200,8 +202,10 @@ int main(void)
 		crypto_manager_name(), bench_rounds());
 	print_row(&rows[SODIUM], hop);
 	printf("\nunwrap\n");
-	for (unsigned i = FIRST_HOP; i < FIRST_STAGE; i++)
+	for (unsigned i = FIRST_HOP; i < FIRST_STAGE; i++) {
 		print_row(&rows[i], hop);
+		bench_result(&rows[i], "unwrap.one", "packet=%s", packet_id[i - FIRST_HOP]);
+	}
 	printf("\nstages\n");
 	for (unsigned i = FIRST_STAGE; i < ROWS; i++) {
 		print_row(&rows[i], hop);

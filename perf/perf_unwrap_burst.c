@@ -164,6 +164,8 @@ static void against_the_others(struct sphinx_burst *b[3])
 			   0},
 		   pair = ladder, automatic = ladder, one = ladder, curve = ladder;
 	static struct bench c[7];
+	static const char *const id[] = {"burst", "burst_ladders", "burst_pair", "one",
+		"two_libsodium_curves", "prototype_pair", "prototype_ladders"};
 	void *proto[2] = {NULL, NULL};
 	unsigned n = 5;
 
@@ -192,9 +194,14 @@ static void against_the_others(struct sphinx_burst *b[3])
 	bench_run(c, n);
 	printf("\nunwrap, us a packet (medians of %u rounds), kernel %s\n", bench_rounds(),
 		x25519_mb_kernel_name(x25519_mb_kernel()));
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		printf("  %-36s %8.2f us %10.0f packets/s\n", c[i].name, bench_ns(&c[i]) / 1e3,
 			1e9 / bench_ns(&c[i]));
+		bench_result(
+			&c[i], "unwrap", "way=%s", id[i < 5 ? i : 5 + (c[i].arg == &proto[1])]);
+	}
+	bench_target("unwrap.burst_against_one", "size=128", bench_ns(&c[3]) / bench_ns(&c[0]),
+		RESULT_HIGHER, 3.8, 5.3);
 	floor_line("burst of 128 against one packet at a time", bench_ns(&c[3]) / bench_ns(&c[0]),
 		3.8, 5.3);
 	if (n > 5)
@@ -297,18 +304,18 @@ static void stage_lioness(void *arg)
 static void by_stage(struct sphinx_burst *b[3])
 {
 	static const struct {
-		const char *name;
+		const char *name, *id;
 		void (*run)(void *arg);
 		unsigned in_ladder, in_pair; /* how often a forward packet takes it */
 	} stage[] = {
-		{"x·alpha or b·alpha, ladder", stage_ladder, 2, 0},
-		{"pair: doublings and tables", stage_begin, 0, 1},
-		{"pair: one multiplication", stage_mult, 0, 2},
-		{"HKDF 1 (288 bytes)", stage_hkdf1, 1, 1},
-		{"HMAC (300 bytes)", stage_hmac, 1, 1},
-		{"AES-CTR (368 bytes)", stage_aes, 1, 1},
-		{"HKDF 2 (192 bytes)", stage_hkdf2, 1, 1},
-		{"LIONESS", stage_lioness, 1, 1},
+		{"x·alpha or b·alpha, ladder", "ladder", stage_ladder, 2, 0},
+		{"pair: doublings and tables", "pair_begin", stage_begin, 0, 1},
+		{"pair: one multiplication", "pair_mult", stage_mult, 0, 2},
+		{"HKDF 1 (288 bytes)", "hkdf1", stage_hkdf1, 1, 1},
+		{"HMAC (300 bytes)", "hmac", stage_hmac, 1, 1},
+		{"AES-CTR (368 bytes)", "aes_ctr", stage_aes, 1, 1},
+		{"HKDF 2 (192 bytes)", "hkdf2", stage_hkdf2, 1, 1},
+		{"LIONESS", "lioness", stage_lioness, 1, 1},
 	};
 	enum { STAGES = sizeof(stage) / sizeof(stage[0]) };
 	struct job job[2] = {
@@ -327,6 +334,7 @@ static void by_stage(struct sphinx_burst *b[3])
 	rest[0] = bench_ns(&c[STAGES]);
 	rest[1] = bench_ns(&c[STAGES + 1]);
 	for (unsigned i = 0; i < STAGES; i++) {
+		bench_result(&c[i], "unwrap.stage", "stage=%s", stage[i].id);
 		printf("  %-36s %12.3f %14.1f %% %14.1f %%\n", stage[i].name, bench_ns(&c[i]) / 1e3,
 			100 * stage[i].in_ladder * bench_ns(&c[i]) / bench_ns(&c[STAGES]),
 			100 * stage[i].in_pair * bench_ns(&c[i]) / bench_ns(&c[STAGES + 1]));
@@ -361,6 +369,8 @@ static void by_size(struct sphinx_burst *b[3])
 	bench_run(c, 3 * SIZES);
 	printf("\nburst size: us a packet    AUTO    ladders     pair\n");
 	for (unsigned s = 0; s < SIZES; s++)
+		bench_result(&c[3 * s], "unwrap.by_size", "size=%u", size[s]);
+	for (unsigned s = 0; s < SIZES; s++)
 		printf("  %5u%-16s %9.2f %9.2f %9.2f\n", size[s],
 			size[s] > N ? " (two bursts)" : "", bench_ns(&c[3 * s]) / 1e3,
 			bench_ns(&c[3 * s + 1]) / 1e3, bench_ns(&c[3 * s + 2]) / 1e3);
@@ -389,6 +399,8 @@ static void by_fate(void)
 	}
 	bench_run(c, 9);
 	printf("\npackets/s on one core         AUTO       ladder         pair\n");
+	for (unsigned f = 0; f < 3; f++)
+		bench_result(&c[3 * f], "unwrap.by_fate", "fate=%s", fate[f]);
 	for (unsigned f = 0; f < 3; f++)
 		printf("  all %-12s %14.0f %12.0f %12.0f   AUTO ends on the %s\n", fate[f],
 			1e9 / bench_ns(&c[3 * f]), 1e9 / bench_ns(&c[3 * f + 1]),

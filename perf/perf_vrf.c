@@ -16,6 +16,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "result.h"
 #include "vrf/ecvrf.h"
 
 enum { ALPHA = 125, POOL = 128, SAMPLES = 6000 };
@@ -127,7 +128,7 @@ static double statistic(void)
 static void speed(enum ecvrf_suite suite, const char *name)
 {
 	uint8_t pi[POOL][ECVRF_PROOF_SIZE];
-	double start = now_us(), middle;
+	double start = now_us(), middle, prove, verify;
 
 	for (unsigned i = 0; i < POOL; i++)
 		if (ecvrf_prove(suite, &inputs[1][i].key, inputs[1][i].alpha, ALPHA, pi[i]) < 0)
@@ -137,8 +138,12 @@ static void speed(enum ecvrf_suite suite, const char *name)
 		if (ecvrf_verify(suite, inputs[1][i].key.public, inputs[1][i].alpha, ALPHA, pi[i],
 			    NULL) < 0)
 			exit(1);
-	printf("vrf %-4s prove   %8.1f us\n", name, (middle - start) / POOL);
-	printf("vrf %-4s verify  %8.1f us\n", name, (now_us() - middle) / POOL);
+	prove = (middle - start) / POOL;
+	verify = (now_us() - middle) / POOL;
+	printf("vrf %-4s prove   %8.1f us\n", name, prove);
+	printf("vrf %-4s verify  %8.1f us\n", name, verify);
+	result_add("vrf.prove", "us", RESULT_LOWER, &prove, 1, "suite=%s", name);
+	result_add("vrf.verify", "us", RESULT_LOWER, &verify, 1, "suite=%s", name);
 }
 
 int main(void)

@@ -77,6 +77,7 @@ static void measure_wheel(uint64_t parked)
 	struct bench_span span;
 	struct error err;
 	uint64_t low = UINT64_MAX, high = 0;
+	double ns, bytes;
 
 	if (wheel_create(&p, &r.w, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
@@ -95,6 +96,10 @@ static void measure_wheel(uint64_t parked)
 		high = n > high ? n : high;
 	}
 	bench_end(&span);
+	ns = span.ns / PACKETS;
+	bytes = (double)wheel_memory(&p);
+	result_add("wheel.packet", "ns", RESULT_LOWER, &ns, 1, "parked=%" PRIu64, parked);
+	result_add("wheel.memory", "bytes", RESULT_LOWER, &bytes, 1, "parked=%" PRIu64, parked);
 	printf("%-28s %9" PRIu64 " parked (%" PRIu64 "..%" PRIu64
 	       ") %8.1f ns %8.1f cycles  %6.1f MiB\n",
 		"wheel: insert + expire", parked, low, high, span.ns / PACKETS,

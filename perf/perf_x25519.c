@@ -140,6 +140,17 @@ static const char *verdict(double value, double floor, double goal, int less_is_
 	return (less_is_better ? value <= floor : value >= floor) ? "floor reached" : "BELOW FLOOR";
 }
 
+/* Names have commas; labels must not. */
+static void result_row(const struct bench *b)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "%s", b->name);
+	for (char *c = name; *c; c++)
+		*c = *c == ',' || *c == '=' ? ';' : *c;
+	bench_result(b, "x25519.burst", "row=%s", name);
+}
+
 static void table_burst(enum x25519_kernel_id best)
 {
 	struct prototype c = {0}, s = {0};
@@ -190,17 +201,25 @@ static void table_burst(enum x25519_kernel_id best)
 	bench_run(rows, count);
 	printf("burst of %d, each figure for one point\n%-40s %9s %9s  %s\n", N, "", "ns", "cycles",
 		"against libsodium");
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		printf("%-40s %9.0f %9.0f  %.2fx\n", rows[i].name, bench_ns(&rows[i]),
 			bench_cycles(&rows[i]), bench_ns(sodium) / bench_ns(&rows[i]));
+		result_row(&rows[i]);
+	}
 	putchar('\n');
 	for (int id = X25519_AVX2_FMA; id < X25519_KERNELS; id++) {
 		double speed, ratio;
+		char labels[64];
 
 		if (!ladder[id])
 			continue;
 		speed = bench_ns(sodium) / bench_ns(ladder[id]);
 		ratio = (bench_ns(begin[id]) + 2 * bench_ns(mult[id])) / (2 * bench_ns(ladder[id]));
+		snprintf(labels, sizeof(labels), "kernel=%s", kernel[id]->name);
+		bench_target(
+			"x25519.ladder_against_libsodium", labels, speed, RESULT_HIGHER, 3.0, 3.6);
+		bench_target(
+			"x25519.pair_against_ladders", labels, ratio, RESULT_LOWER, 0.90, 0.78);
 		printf("%-12s ladder against libsodium %6.2fx (floor 3.0, goal 3.6): %s\n",
 			kernel[id]->name, speed, verdict(speed, 3.0, 3.6, 0));
 		printf("%-12s pair against two ladders %6.3f  (floor 0.90, goal 0.78): %s\n",
@@ -234,8 +253,11 @@ static void table_sizes(enum x25519_kernel_id best)
 			add("", run_public, sizes[i]);
 		bench_run(rows, count);
 		printf("%-12s", x25519_mb_kernel_name((enum x25519_kernel_id)id));
-		for (unsigned i = 0; i < SIZES; i++)
+		for (unsigned i = 0; i < SIZES; i++) {
 			printf(" %7.0f", bench_ns(&rows[i]));
+			bench_result(&rows[i], "x25519.by_size", "kernel=%s,size=%u",
+				x25519_mb_kernel_name((enum x25519_kernel_id)id), sizes[i]);
+		}
 		printf("  ns\n%-12s", "");
 		for (unsigned i = 0; i < SIZES; i++)
 			printf(" %7.0f", bench_cycles(&rows[i]));
