@@ -67,7 +67,7 @@ PERFS := $(patsubst perf/%.c,$(BUILD)/perf/%,$(wildcard perf/perf_*.c))
 APP_PARTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard app/client/*.c app/keytool/*.c app/testmix/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all deps run test perf fuzz lint format install clean help bins
+.PHONY: all deps run test perf perf-compare fuzz lint format install clean help bins
 .SECONDARY:
 
 ifneq ($(DEPS_OK),yes)
@@ -87,8 +87,13 @@ run: $(APP_BIN)
 test:
 	@CC="$(CC)" SANITIZE="$(SANITIZE)" BUILD="$(BUILD)" scripts/test.sh
 
+# QUICK=1: a smoke test of about a minute; RUNS=N: processes for each benchmark; PERF="pipeline search": only these
 perf: $(PERFS) $(APP_BIN)
-	@BUILD=$(BUILD) scripts/perf.sh
+	@BUILD=$(BUILD) scripts/perf.sh $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS)) $(PERF)
+
+# make perf-compare A=old.json B=new.json
+perf-compare:
+	@python3 perf/compare.py $(if $(A)$(B),$(A) $(B),--help)
 
 fuzz: $(FUZZERS)
 	@BUILD=$(BUILD) scripts/fuzz.sh
@@ -119,7 +124,7 @@ clean:
 
 help:
 	@sed -n '1,20s/^# \{0,1\}//p' Makefile
-	@echo "targets: deps all run test perf fuzz lint format install clean"
+	@echo "targets: deps all run test perf perf-compare fuzz lint format install clean"
 
 # --- rules ---
 $(BUILD)/%.o: %.c
@@ -165,7 +170,9 @@ $(EAL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB
 	$(link) $^ -lcmocka $(DPDK_LIBS) -lrte_net_ring $(JSON_LIBS) $(LIB_LIBS)
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
+# the flags go into the results
 $(PERFS): $(BUILD)/perf/%: $(BUILD)/perf/%.o $(LIB)
 	$(link) $^ $(DPDK_LIBS) -lrte_net_ring $(LIB_LIBS)
+	$(file >$(BUILD)/perf/flags,$(CC) $(ALL_CFLAGS) $(LDFLAGS))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -213,11 +213,13 @@ static void at_load(double ndr, unsigned percent)
 	printf("%s\n", t.disturbed ? "  disturbed" : "");
 }
 
-static double search(const char *what, const char *name, double loss, double low, double high)
+/* `least` was found before to lose nothing. */
+static double search(
+	const char *what, const char *name, double loss, double low, double high, double least)
 {
 	struct search s = {
 		.low = low, .high = high, .resolution = RESOLUTION, .loss = loss, .run = run_trial};
-	const double pps = search_rate(&s);
+	const double pps = fmax(search_rate(&s), least);
 
 	printf("  %s (loss at most %.1f %%): %.0f packets/s, %.1f Gbit/s of frames; %u trials, %u "
 	       "of "
@@ -259,10 +261,10 @@ int main(void)
 	       "s, "
 	       "%u ms to drain; resolution %.1f %%\n",
 		PAYLOAD, RX_RING, capacity, TRIAL_S, DRAIN_MS, 100 * RESOLUTION);
-	ndr = search("NDR", "search.ndr", 0, 0.6 * capacity, 1.1 * capacity);
+	ndr = search("NDR", "search.ndr", 0, 0.6 * capacity, 1.1 * capacity, 0);
 	if (ndr == 0)
 		lab_die("every trial lost packets: this machine is too noisy for a load search");
-	search("PDR", "search.pdr", PDR_LOSS, ndr, ndr * 1.15);
+	search("PDR", "search.pdr", PDR_LOSS, ndr, ndr * 1.15, ndr);
 	printf("\n  latency in us without the sender's %u ms; load in %% of NDR\n"
 	       "    load   offered  received       loss      mean      50 %%      90 %%      99 %%"
 	       "    99.9 %%      most\n",
