@@ -39,7 +39,7 @@ static struct betanet *start(unsigned payload, uint32_t pool)
 	lab_config(&r, &c);
 	c.udp_port = 0;
 	c.pool_size = pool;
-	c.queue_depth = 4096;
+	c.queue_depth = PARKED; /* or it would take no more */
 	if (betanet_create(&c, &b, err) < 0 || betanet_start(b, err) < 0)
 		lab_die(err);
 	return b;

@@ -217,8 +217,12 @@ static void at_load(double ndr, unsigned percent)
 static double search(
 	const char *what, const char *name, double loss, double low, double high, double least)
 {
-	struct search s = {
-		.low = low, .high = high, .resolution = RESOLUTION, .loss = loss, .run = run_trial};
+	struct search s = {.low = low,
+		.high = high,
+		.resolution = RESOLUTION,
+		.loss = loss,
+		.max_trials = MAX_TRIALS,
+		.run = run_trial};
 	const double pps = fmax(search_rate(&s), least);
 
 	printf("  %s (loss at most %.1f %%): %.0f packets/s, %.1f Gbit/s of frames; %u trials, %u "
