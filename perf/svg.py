@@ -42,7 +42,8 @@ class Scale:
                 self.max *= base
         else:
             least = 0 if zero else least
-            step = self._step((most - least) or 1)
+            most = most if most > least else least + (abs(least) or 1)
+            step = self._step(most - least)
             self.min, self.max = math.floor(least / step) * step, math.ceil(most * 1.001 / step) * step
             self.ticks = [self.min + i * step for i in range(round((self.max - self.min) / step) + 1)]
 
