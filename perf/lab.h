@@ -59,7 +59,7 @@ static struct {
 	struct link_template headers;
 } lab;
 
-static inline void lab_die(const char *what)
+static inline _Noreturn void lab_die(const char *what)
 {
 	fprintf(stderr, "%s: %s\n", lab.program, what);
 	if (lab.directory[0])
