@@ -52,6 +52,10 @@ TARGET_NAMES = {
     "pipeline.sphinx_share": "share of the time in Sphinx cryptography",
     "pipeline.scaling": "throughput for each worker, against one worker",
     "pipeline.latency_25kpps": "mean processing latency at 25,000 packets/s, one worker",
+    "load.throughput": "throughput at 25,000 packets/s offered, everything on, one worker",
+    "load.latency_mean": "mean processing latency, the same",
+    "load.drops": "dropped, the same",
+    "load.pool_hit_rate": "buffers that the lcore's own cache gave, the same",
     "delay.packet": "delay of a packet: tag and draw",
 }
 SUBJECTS = {"x25519": "X25519, one multiplication", "x25519_pair": "X25519, both of a hop",

@@ -31,6 +31,7 @@ PLAN = {
     "wheel": ([], 3, 1, True),
     "vrf": ([], 3, 1, True),
     "pipeline": ([], 5, 2, False),
+    "load": ([], 1, 1, False),
     "sweep": ([], 3, 1, False),
     "memory": ([], 3, 1, False),
     "search": ([], 3, 1, False),
