@@ -2,6 +2,7 @@
 #include "client.h"
 #include "core/bytes.h"
 #include "core/file.h"
+#include "cover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +83,7 @@ int client_open(struct client *c, const struct settings *s, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	if (s->command == COMMAND_RECEIVE)
+	if (s->command == COMMAND_RECEIVE && s->cover <= 0)
 		return 0;
 	c->crypto = crypto_create();
 	if (!c->crypto)
@@ -94,17 +95,33 @@ int client_open(struct client *c, const struct settings *s, struct error *err)
 		.hops = (unsigned)s->hops,
 		.mean_delay_ms = s->mean_delay_ms,
 		.version = (uint16_t)s->version,
-		.payload_size = s->payload_size,
+		.payload_size = s->payload_size ? s->payload_size : SETTINGS_PAYLOAD_SIZE,
 	};
 	return s->neighbours ? open_neighbours(c, err) : 0;
 }
 
 void client_close(struct client *c)
 {
+	cover_free(c);
 	udp_close(&c->udp);
 	crypto_free(c->crypto);
 	neighbours_free(c->neighbours);
 	directory_free(c->directory);
+}
+
+ssize_t client_receive(struct client *c, void *buf, size_t cap, uint64_t deadline,
+	struct endpoint *from, struct error *err)
+{
+	for (;;) {
+		int r = cover_look(c->cover, err);
+		ssize_t n;
+
+		if (r < 0)
+			return r;
+		n = udp_receive(&c->udp, buf, cap, deadline, from, err);
+		if (n < 0 || !cover_take(c->cover, buf, (size_t)n))
+			return n;
+	}
 }
 
 int client_open_socket(struct client *c, struct error *err)

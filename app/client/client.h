@@ -13,7 +13,8 @@ struct client {
 	struct directory *directory;   /* NULL: receive without one */
 	struct neighbours *neighbours; /* NULL: without --neighbours */
 	struct crypto *crypto;
-	struct udp udp; /* fd -1: not open */
+	struct udp udp;      /* fd -1: not open */
+	struct cover *cover; /* NULL: without --cover (cover.h) */
 	struct route_params route;
 };
 
@@ -29,6 +30,11 @@ extern volatile sig_atomic_t client_stop;
  */
 int client_open(struct client *c, const struct settings *s, struct error *err);
 void client_close(struct client *c);
+
+/* udp_receive for what is meant for the command: our own loops are taken out and counted. An error
+ * that stopped the cover traffic is returned as well. */
+ssize_t client_receive(struct client *c, void *buf, size_t cap, uint64_t deadline,
+	struct endpoint *from, struct error *err);
 
 /* Opens the socket: at --bind, otherwise for the family of the first relay. */
 int client_open_socket(struct client *c, struct error *err);

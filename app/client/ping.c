@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ahead.h"
 #include "client.h"
+#include "cover.h"
 #include "message.h"
 
 #include <errno.h>
@@ -39,10 +40,25 @@ static size_t write_ping(void *context, uint32_t index, uint8_t *out)
 	return message_encode(out, &h, p->content);
 }
 
+/* In the cover's thread, its lock held. */
+static void ping_leaves(void *context, uint32_t index, const struct route *route, uint64_t now)
+{
+	struct pinger *p = context;
+
+	p->slot[index].delay_ms = route->delay_ms;
+	p->slot[index].sent_ns = now;
+}
+
 static int send_ping(struct pinger *p, struct error *err)
 {
 	struct ping_slot *slot = &p->slot[p->sent];
-	int r = ahead_prepare(p->ahead, err);
+	int r;
+
+	if (p->client->cover) {
+		cover_allow(p->client->cover, ++p->sent);
+		return 0;
+	}
+	r = ahead_prepare(p->ahead, err);
 
 	if (r < 0)
 		return r;
@@ -55,7 +71,8 @@ static int send_ping(struct pinger *p, struct error *err)
 	return 0;
 }
 
-static void take(struct pinger *p, const uint8_t *datagram, size_t len, const struct endpoint *from)
+static void take_ping(
+	struct pinger *p, const uint8_t *datagram, size_t len, const struct endpoint *from)
 {
 	const uint64_t now = clock_ns();
 	char text[ENDPOINT_STRLEN];
@@ -83,6 +100,13 @@ static void take(struct pinger *p, const uint8_t *datagram, size_t len, const st
 			slot->delay_ms);
 		fflush(stdout);
 	}
+}
+
+static void take(struct pinger *p, const uint8_t *datagram, size_t len, const struct endpoint *from)
+{
+	cover_lock(p->client->cover);
+	take_ping(p, datagram, len, from);
+	cover_unlock(p->client->cover);
 }
 
 static int loop(struct pinger *p, struct error *err)
@@ -114,7 +138,7 @@ static int loop(struct pinger *p, struct error *err)
 			until = next;
 		if (end < until)
 			until = end;
-		n = udp_receive(&p->client->udp, datagram, sizeof(datagram), until, &from, err);
+		n = client_receive(p->client, datagram, sizeof(datagram), until, &from, err);
 		if (n >= 0)
 			take(p, datagram, (size_t)n, &from);
 		else if (n != -EAGAIN && n != -EINTR)
@@ -166,6 +190,11 @@ int command_ping(struct client *c, struct error *err)
 	struct pinger p = {.client = c};
 	struct ahead_source source = {
 		.to = &p.own, .write = write_ping, .context = &p, .count = (uint32_t)s->count};
+	const struct cover_source covered = {.to = &p.own,
+		.write = write_ping,
+		.leaves = ping_leaves,
+		.context = &p,
+		.count = source.count};
 	char text[ENDPOINT_STRLEN];
 	const uint64_t started = clock_ns();
 	int r = client_open_socket(c, err);
@@ -184,9 +213,16 @@ int command_ping(struct client *c, struct error *err)
 	if (!s->quiet)
 		printf("PING %s through %u relays, mean delay %g ms at each but the last\n",
 			endpoint_format(text, &p.own), c->route.hops, c->route.mean_delay_ms);
-	r = ahead_create(c, &source, 1 / s->interval, &p.ahead, err);
+	r = cover_start(c, err);
+	if (r == 0 && c->cover)
+		cover_give(c->cover, &covered, 0);
+	else if (r == 0)
+		r = ahead_create(c, &source, 1 / s->interval, &p.ahead, err);
 	if (r == 0)
 		r = loop(&p, err);
+	if (c->cover)
+		p.sent = cover_left(c->cover);
+	r = cover_end(c, r, err);
 	ahead_free(p.ahead);
 	if (p.sent > 0)
 		statistics(&p, started);

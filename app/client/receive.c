@@ -2,6 +2,7 @@
 #include "blocks.h"
 #include "client.h"
 #include "core/file.h"
+#include "cover.h"
 #include "message.h"
 #include "progress.h"
 #include "reassembly.h"
@@ -189,7 +190,7 @@ static int listen_until(struct receiver *r, struct error *err)
 
 		if (silence > 0 && heard + silence < slice)
 			slice = heard + silence;
-		n = udp_receive(&r->client->udp, datagram, sizeof(datagram), slice, &from, err);
+		n = client_receive(r->client, datagram, sizeof(datagram), slice, &from, err);
 		if (n == -EAGAIN || n == -EINTR) {
 			if (silence > 0 && clock_ns() >= heard + silence)
 				break;
@@ -293,8 +294,11 @@ int command_receive(struct client *c, struct error *err)
 	if (!s->quiet)
 		fprintf(stderr, "listening on %s\n", endpoint_format(text, &c->udp.bound));
 	progress_start(&r.bar, "received", s->quiet);
-	rc = listen_until(&r, err);
+	rc = cover_start(c, err);
+	if (rc == 0)
+		rc = listen_until(&r, err);
 	progress_end(&r.bar);
+	rc = cover_end(c, rc, err);
 	all = rc == 0 && r.taken == s->count;
 	if (rc == 0 && !all)
 		report_missing(&r);

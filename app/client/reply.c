@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "blocks.h"
 #include "client.h"
+#include "cover.h"
 #include "message.h"
 #include "progress.h"
 
@@ -70,23 +71,86 @@ static int socket_for(struct client *c, const struct endpoint *to, struct error 
 		&c->udp, c->settings->bind.family ? &c->settings->bind : NULL, to->family, err);
 }
 
-static int send_one(struct client *c, const struct reply_block *b, const uint8_t *message,
-	size_t len, struct error *err)
+/* The datagram, of route_datagram_size bytes, and where it goes. */
+static int use_block(struct client *c, const struct reply_block *b, const uint8_t *message,
+	size_t len, uint8_t *datagram, struct endpoint *to, struct error *err)
 {
-	static uint8_t datagram[FRAME_SIZE + SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MAX];
 	uint8_t first[SPHINX_ADDRESS_SIZE];
-	struct endpoint to;
 	enum sphinx_status s;
-	int r;
 
 	frame_write(datagram, b->payload_size, 0);
 	s = surb_use(c->crypto, b->version, b->data, b->len, message, len, b->payload_size,
 		datagram + FRAME_SIZE, first);
-	if (s != SPHINX_ok || address_decode(first, &to) != SPHINX_ok)
+	if (s != SPHINX_ok || address_decode(first, to) != SPHINX_ok)
 		return error_set(err, EINVAL, "%s: a reply block cannot be used: %s",
 			c->settings->block, sphinx_status_text(s));
-	r = socket_for(c, &to, err);
+	return 0;
+}
+
+static int send_one(struct client *c, const struct reply_block *b, const uint8_t *message,
+	size_t len, struct error *err)
+{
+	static uint8_t datagram[FRAME_SIZE + SPHINX_HEADER_SIZE + SPHINX_PAYLOAD_MAX];
+	struct endpoint to;
+	int r = use_block(c, b, message, len, datagram, &to, err);
+
+	if (r == 0)
+		r = socket_for(c, &to, err);
 	return r < 0 ? r : udp_send(&c->udp, &to, datagram, route_datagram_size(&c->route), err);
+}
+
+/* Under cover: all packets are made before the streams begin. The socket stays the same. */
+static int make_all(struct client *c, const struct reply_block *blocks,
+	const struct message_header *h, const uint8_t *stream, struct cover_made *made,
+	struct error *err)
+{
+	const size_t size = route_datagram_size(&c->route);
+	uint8_t *message = malloc(route_room(&c->route));
+	int r = message ? 0 : error_set(err, ENOMEM, "not enough memory");
+
+	for (uint32_t i = 0; r == 0 && i < h->count; i++) {
+		const size_t len = message_fragment(h, stream, i, message);
+
+		made[i].datagram = malloc(size);
+		r = made[i].datagram ? use_block(c, &blocks[i], message, len, made[i].datagram,
+					       &made[i].to, err)
+				     : error_set(err, ENOMEM, "not enough memory");
+		if (r == 0 && made[i].to.family != made[0].to.family)
+			r = error_set(err, EAFNOSUPPORT,
+				"%s: the reply blocks lead to IPv4 and to IPv6 relays; with "
+				"--cover "
+				"they must all be of one family",
+				c->settings->block);
+	}
+	free(message);
+	return r;
+}
+
+static int send_covered(struct client *c, const struct reply_block *blocks,
+	const struct message_header *h, const uint8_t *stream, struct error *err)
+{
+	struct cover_made *made = calloc(h->count, sizeof(*made));
+	const struct cover_source source = {.made = made, .count = h->count, .any_moment = true};
+	uint32_t sent = 0;
+	int r = made ? make_all(c, blocks, h, stream, made, err)
+		     : error_set(err, ENOMEM, "not enough memory");
+
+	if (r == 0)
+		r = socket_for(c, &made[0].to, err);
+	if (r == 0)
+		r = cover_start(c, err);
+	if (r == 0) {
+		sent = cover_deliver(c, &source, err);
+		if (sent < h->count)
+			r = client_stop ? error_set(err, EINTR, "stopped after %u of %u packets",
+						  sent, h->count)
+					: -EIO;
+	}
+	r = cover_end(c, r, err);
+	for (uint32_t i = 0; made && i < h->count; i++)
+		free(made[i].datagram);
+	free(made);
+	return r;
 }
 
 static int send_all(struct client *c, const struct reply_block *blocks,
@@ -135,7 +199,7 @@ static int send_reply(struct client *c, const struct reply_block *blocks, size_t
 	if (r < 0 || h.count != count)
 		r = error_set(err, EINVAL, "%zu reply blocks for %u packets", count, h.count);
 	else
-		r = send_all(c, blocks, &h, stream, err);
+		r = (c->settings->cover > 0 ? send_covered : send_all)(c, blocks, &h, stream, err);
 	free(stream);
 	if (r == 0 && !c->settings->quiet)
 		fprintf(stderr,

@@ -3,6 +3,7 @@
 #include "blocks.h"
 #include "client.h"
 #include "core/secmem.h"
+#include "cover.h"
 #include "message.h"
 #include "progress.h"
 #include "reassembly.h"
@@ -129,10 +130,18 @@ static uint32_t send_stream(
 	struct fragments f = {h, stream};
 	const struct ahead_source source = {
 		.to = &c->settings->to, .write = write_fragment, .context = &f, .count = h->count};
+	const struct cover_source covered = {.to = source.to,
+		.write = write_fragment,
+		.context = &f,
+		.count = h->count,
+		.any_moment = true};
 	struct progress bar;
 	struct pacer pacer;
 	struct ahead *ahead;
 	uint32_t sent = 0;
+
+	if (c->cover)
+		return cover_deliver(c, &covered, err);
 
 	if (ahead_create(c, &source, c->settings->rate, &ahead, err) < 0)
 		return 0;
@@ -211,8 +220,8 @@ static int wait_for_reply(struct client *c, struct reply_wait *w, const uint8_t 
 
 		if (now >= end)
 			break;
-		n = udp_receive(
-			&c->udp, datagram, sizeof(datagram), slice < end ? slice : end, &from, err);
+		n = client_receive(
+			c, datagram, sizeof(datagram), slice < end ? slice : end, &from, err);
 		if (n == -EAGAIN || n == -EINTR)
 			continue;
 		if (n < 0) {
@@ -354,7 +363,10 @@ int command_send(struct client *c, struct error *err)
 	if (r == 0 && s->reply_blocks > 0)
 		r = make_blocks(c, &w, err);
 	if (r == 0)
+		r = cover_start(c, err);
+	if (r == 0)
 		r = send_content(c, &w, content, len, err);
+	r = cover_end(c, r, err);
 	free_blocks(&w);
 	free(content);
 	if (late_refusals(c) > 0)

@@ -12,13 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { TEXT, ADDRESS, WHOLE, SIZE, REAL, FLAG };
+enum kind {
+	TEXT,
+	ADDRESS,
+	WHOLE,
+	SIZE,
+	REAL,
+	REAL_OR_BARE, /* --name alone means `bare` */
+	DELAYS,
+	FLAG,
+};
 
 enum {
 	S = COMMAND_SEND,
 	R = COMMAND_RECEIVE,
 	Y = COMMAND_REPLY,
 	P = COMMAND_PING,
+	ALL = S | R | Y | P,
 	MIN_PAYLOAD = MESSAGE_MIN_ROOM + SPHINX_PAYLOAD_OVERHEAD,
 };
 
@@ -41,14 +51,14 @@ static const struct option_def defs[] = {
 		"the network's signed directory: listen to its relays alone"},
 	{"authority", S | R | Y | P, TEXT, AT(authority), 0, 0, NULL, "HEX|FILE",
 		"Ed25519 public key that must have signed the directory: 64 hex digits or a file"},
-	{"neighbours", S | P, TEXT, AT(neighbours), 0, 0, NULL, "DIR",
+	{"neighbours", S | R | Y | P, TEXT, AT(neighbours), 0, 0, NULL, "DIR",
 		"route inside the relays' proved neighbour sets: DIR mirrors what all relays "
 		"publish, "
 		"NAME/EPOCH.neighbours"},
-	{"neighbour-seconds", S | P, WHOLE, AT(neighbour_seconds), NEIGHBOUR_SECONDS_MIN,
+	{"neighbour-seconds", S | R | Y | P, WHOLE, AT(neighbour_seconds), NEIGHBOUR_SECONDS_MIN,
 		NEIGHBOUR_SECONDS_MAX, "3600", "N",
 		"the network's length of an epoch of neighbour sets"},
-	{"beacon", S | P, TEXT, AT(beacon), 0, 0, NULL, "FILE",
+	{"beacon", S | R | Y | P, TEXT, AT(beacon), 0, 0, NULL, "FILE",
 		"the beacon that the relays' records are made with, if the network uses one"},
 	{"to", S, ADDRESS, AT(to), 0, 0, NULL, "IP:PORT", "where the last relay delivers"},
 	{"in", S | Y, TEXT, AT(in), 0, 0, "-", "FILE", "what is sent; - is standard input"},
@@ -81,11 +91,26 @@ static const struct option_def defs[] = {
 		"BYTES", "the network's payload size, sphinx.payload_size of its relays"},
 	{"payload-size", R | Y, WHOLE, AT(payload_size), MIN_PAYLOAD, SPHINX_PAYLOAD_MAX, NULL,
 		"BYTES", "refuse packets (reply: blocks) of another payload size"},
-	{"hops", S | P, WHOLE, AT(hops), 1, SPHINX_MAX_HOPS, "3", "N", "relays on each route"},
-	{"mean-delay-ms", S | P, REAL, AT(mean_delay_ms), 0, 10000, "50", "MS",
+	{"hops", S | R | Y | P, WHOLE, AT(hops), 1, SPHINX_MAX_HOPS, "3", "N",
+		"relays on each route"},
+	{"mean-delay-ms", S | R | Y | P, REAL, AT(mean_delay_ms), 0, 10000, "50", "MS",
 		"mean of the exponential delay asked of each relay but the last"},
-	{"rate", S | Y, REAL, AT(rate), 0.01, 1e6, "1000", "PPS", "packets sent per second"},
-	{"version", S | P, WHOLE, AT(version), 258, 259, "259", "V", "Sphinx version of packets"},
+	{"rate", S | Y, REAL, AT(rate), 0.01, 1e6, "1000", "PPS",
+		"packets sent per second, without --cover"},
+	{"version", S | R | Y | P, WHOLE, AT(version), 258, 259, "259", "V",
+		"Sphinx version of packets"},
+	{"cover", ALL, REAL_OR_BARE, AT(cover), 0.01, 1000, NULL, "[PPS]",
+		"hide when and how much is sent: PPS packets a second [10], of the command or in "
+		"their place cover, and the two streams below, all at Poisson times"},
+	{"cover-loops", ALL, REAL, AT(cover_loops), 0.01, 1000, "2", "PPS",
+		"packets a second through the network and back to --bind, which judge the relays"},
+	{"cover-drops", ALL, REAL, AT(cover_drops), 0, 1000, "2", "PPS",
+		"packets a second to relays of the last layer, which drop them"},
+	{"cover-time", ALL, REAL, AT(cover_time), 1, 1e6, "60", "S",
+		"run for a whole multiple of S seconds; sending begins at a random moment"},
+	{"relay-delays", ALL, DELAYS, AT(relay_delays), 0, 0, "vrf", "MODE",
+		"how the relays delay, vrf.mode of their config: vrf, sender or sum; with vrf and "
+		"sum --mean-delay-ms is the relays' mean"},
 	{"max-size", S | R, SIZE, AT(max_size), 1, 0x1p38, "64M", "BYTES",
 		"largest message; K, M and G are powers of 1024"},
 	{"quiet", S | R | Y, FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress, no summary"},
@@ -93,6 +118,37 @@ static const struct option_def defs[] = {
 };
 
 enum { DEFS = sizeof(defs) / sizeof(defs[0]) };
+
+_Static_assert(DEFS <= 64, "settings.given has a bit for each row");
+
+/* What --cover alone stands for. */
+static const char BARE_COVER[] = "10";
+
+/* Which options some commands take only with --cover. */
+static const struct {
+	const char *name;
+	unsigned commands;
+} under_cover[] = {
+	{"neighbours", R | Y},
+	{"neighbour-seconds", R | Y},
+	{"beacon", R | Y},
+	{"hops", R | Y},
+	{"mean-delay-ms", R | Y},
+	{"version", R | Y},
+	{"cover-loops", ALL},
+	{"cover-drops", ALL},
+	{"cover-time", ALL},
+	{"relay-delays", ALL},
+};
+
+static bool needs_cover(const struct option_def *d, unsigned command)
+{
+	for (size_t i = 0; i < sizeof(under_cover) / sizeof(under_cover[0]); i++)
+		if ((under_cover[i].commands & command) &&
+			strcmp(under_cover[i].name, d->name) == 0)
+			return true;
+	return false;
+}
 
 static const struct {
 	const char *name, *synopsis, *text;
@@ -131,8 +187,10 @@ static void help(FILE *out, int which)
 		if (!(d->commands & commands[which].command))
 			continue;
 		snprintf(left, sizeof(left), "--%s %s", d->name, d->arg ? d->arg : "");
-		fprintf(out, "  %-28s %s%s%s%s\n", left, d->help, d->initial ? " [" : "",
-			d->initial ? d->initial : "", d->initial ? "]" : "");
+		fprintf(out, "  %-28s %s%s%s%s%s\n", left,
+			needs_cover(d, commands[which].command) ? "with --cover: " : "", d->help,
+			d->initial ? " [" : "", d->initial ? d->initial : "",
+			d->initial ? "]" : "");
 	}
 	if (commands[which].command & (COMMAND_SEND | COMMAND_REPLY))
 		fprintf(out,
@@ -151,6 +209,11 @@ static void help(FILE *out, int which)
 				? " Reply blocks lead back until the epoch ends; in layers of\nat "
 				  "most 64 relays the sets stay the same, and the blocks too."
 				: "");
+	fprintf(out,
+		"\nWith --cover the network side of this host sees packets of one size at Poisson "
+		"times, as many\nwhether or not something is sent, from start to end of the "
+		"program. Visible stay: that it runs,\nin multiples of --cover-time, and what "
+		"arrives here.\n");
 	fprintf(out, "\nexit status: 0 done, 1 not or not wholly done, 2 wrong use\n");
 }
 
@@ -160,8 +223,12 @@ static int bad_value(const struct option_def *d, const char *value, struct error
 		return error_set(err, EINVAL,
 			"--%s %s: not an address; write 192.0.2.1:9000 or [2001:db8::1]:9000",
 			d->name, value);
+	if (d->kind == DELAYS)
+		return error_set(
+			err, EINVAL, "--%s %s: vrf, sender or sum is allowed", d->name, value);
 	return error_set(err, EINVAL, "--%s %s: %s from %.10g to %.10g is allowed", d->name, value,
-		d->kind == REAL ? "a number" : "a whole number", d->min, d->max);
+		d->kind == REAL || d->kind == REAL_OR_BARE ? "a number" : "a whole number", d->min,
+		d->max);
 }
 
 static int set_number(
@@ -172,7 +239,7 @@ static int set_number(
 	uint64_t whole;
 
 	errno = 0;
-	if (d->kind == REAL) {
+	if (d->kind == REAL || d->kind == REAL_OR_BARE) {
 		real = strtod(value, &end);
 		if (end == value || *end || !isfinite(real) || real < d->min || real > d->max)
 			return bad_value(d, value, err);
@@ -198,6 +265,23 @@ static int set_number(
 	return 0;
 }
 
+static int set_delays(
+	struct settings *s, const struct option_def *d, const char *value, struct error *err)
+{
+	static const struct {
+		const char *word;
+		enum loop_health_delays delays;
+	} words[] = {
+		{"vrf", LOOP_HEALTH_LAW}, {"sender", LOOP_HEALTH_KNOWN}, {"sum", LOOP_HEALTH_BOTH}};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(value, words[i].word) == 0) {
+			memcpy((char *)s + d->offset, &words[i].delays, sizeof(words[i].delays));
+			return 0;
+		}
+	return bad_value(d, value, err);
+}
+
 static int set_option(
 	struct settings *s, const struct option_def *d, const char *value, struct error *err)
 {
@@ -215,6 +299,8 @@ static int set_option(
 		return endpoint_parse((struct endpoint *)(void *)field, value) < 0
 			       ? bad_value(d, value, err)
 			       : 0;
+	case DELAYS:
+		return set_delays(s, d, value, err);
 	default:
 		return set_number(s, d, value, err);
 	}
@@ -234,6 +320,12 @@ static const struct option_def *find_option(
 		other = &defs[i];
 	}
 	return other;
+}
+
+/* What follows an option that may stand alone. */
+static bool follows(const struct option_def *d, const char *next)
+{
+	return d->kind != FLAG && next && (d->kind != REAL_OR_BARE || strncmp(next, "--", 2) != 0);
 }
 
 /* "--name value", "--name=value" or a bare "--flag". */
@@ -259,10 +351,13 @@ static int parse_option(
 			err, EINVAL, "--%s is no option of %s", d->name, commands[which].name);
 	if (d->kind == FLAG && equals)
 		return error_set(err, EINVAL, "--%s takes no value", d->name);
+	s->given |= UINT64_C(1) << (d - defs);
 	if (equals)
 		value = equals + 1;
-	else if (d->kind != FLAG && *i + 1 < argc)
+	else if (follows(d, *i + 1 < argc ? argv[*i + 1] : NULL))
 		value = argv[++*i];
+	else
+		value = d->kind == REAL_OR_BARE ? BARE_COVER : NULL;
 	if (d->kind != FLAG && !value)
 		return error_set(
 			err, EINVAL, "--%s needs a value: --%s %s", d->name, d->name, d->arg);
@@ -272,6 +367,33 @@ static int parse_option(
 static int missing(const char *option, const char *why, struct error *err)
 {
 	return error_set(err, EINVAL, "%s is missing: %s", option, why);
+}
+
+static bool given(const struct settings *s, const char *name)
+{
+	return s->given >> (find_option(name, strlen(name), s->command) - defs) & 1;
+}
+
+static int check_cover(const struct settings *s, struct error *err)
+{
+	const bool law = s->relay_delays != LOOP_HEALTH_KNOWN;
+
+	for (int i = 0; s->cover <= 0 && i < DEFS; i++)
+		if (needs_cover(&defs[i], s->command) && (s->given >> i & 1))
+			return error_set(
+				err, EINVAL, "--%s has no use without --cover", defs[i].name);
+	if (s->cover <= 0)
+		return 0;
+	if (!s->directory)
+		return missing("--directory FILE", "--cover sends through its relays", err);
+	if ((s->command & (COMMAND_SEND | COMMAND_REPLY)) && given(s, "rate"))
+		return error_set(err, EINVAL,
+			"--rate is the pace without cover; --cover %g sets it now", s->cover);
+	if (law && s->mean_delay_ms <= 0)
+		return error_set(err, EINVAL,
+			"--mean-delay-ms 0: the relays' mean must be known to judge loops, unless "
+			"they delay as asked (--relay-delays sender)");
+	return 0;
 }
 
 /* What the table cannot say: which options need each other. */
@@ -301,7 +423,7 @@ static int check(const struct settings *s, struct error *err)
 			"the secrets that open a reply live only as long as this program", err);
 	if (s->wait > 0 && s->reply_blocks == 0)
 		return missing("--reply-blocks N", "without reply blocks nobody can reply", err);
-	return 0;
+	return check_cover(s, err);
 }
 
 static void set_defaults(struct settings *s)

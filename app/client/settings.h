@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "core/error.h"
+#include "mix/loop_health.h"
 #include "sphinx/address.h"
 
 /*
@@ -19,6 +20,9 @@ enum client_command {
 	COMMAND_PING = 1 << 3,
 };
 
+/* Where no --payload-size says otherwise. */
+enum { SETTINGS_PAYLOAD_SIZE = 1024 };
+
 struct settings {
 	enum client_command command;
 	const char *directory, *authority; /* NULL: not given */
@@ -29,6 +33,9 @@ struct settings {
 	double mean_delay_ms;
 	struct endpoint bind; /* family 0: not given */
 	double rate;          /* packets per second */
+	/* slots for payload, loops and drop packets a second; cover 0: none; seconds */
+	double cover, cover_loops, cover_drops, cover_time;
+	enum loop_health_delays relay_delays;
 	uint64_t version, reply_version;
 	bool quiet, force;
 	struct endpoint to; /* family 0: not given */
@@ -38,6 +45,7 @@ struct settings {
 	double wait, timeout, interval; /* seconds */
 	uint64_t count;
 	uint64_t max_size; /* bytes */
+	uint64_t given;    /* bit i: row i of the table was on the command line */
 };
 
 /*

@@ -41,7 +41,7 @@ struct softmix_relay {
 	int fd;
 	uint8_t secret[32], public[32];
 	uint8_t identity[64], vrf_seed[32]; /* for records; no part of the forwarding */
-	atomic_uint taken;
+	atomic_uint taken, consumed;
 	struct crypto *crypto;
 	struct softmix_parked parked[SOFTMIX_PARK];
 	unsigned count;
@@ -101,6 +101,10 @@ static void softmix_deliver(struct softmix_relay *r, const struct sphinx_hop *ho
 	size_t len;
 	unsigned n;
 
+	if (memcmp(&r->at, to, sizeof(*to)) == 0) { /* drop cover */
+		atomic_fetch_add(&r->consumed, 1);
+		return;
+	}
 	if (sphinx_payload_message(payload, m->payload_size, &message, &len) != SPHINX_ok) {
 		if (hop->version != SPHINX_V260) {
 			atomic_fetch_add(&m->refused, 1);
