@@ -11,7 +11,7 @@
 # Arguments go to betanet-testmix (`build/betanet-testmix -- --help`); --packets counts, for example:
 #   scripts/lab-memif.sh --packets 50000 --rate 2000 --arrivals poisson
 # Environment: LAB_VRF ("NAME:SETTINGS …": what stands in a relay's vrf section, without spaces), LAB_COVER and LAB_LIMITS (what stands in every
-# relay's cover_traffic and rate_limiting sections), BUILD (build), LAB_JSON (file for the results), LAB_KEEP=1 (keep the lab's folder).
+# relay's cover_traffic and rate_limiting sections), LAB_PIPELINE (what is added to every relay's pipeline section), BUILD (build), LAB_JSON (file for the results), LAB_KEEP=1 (keep the lab's folder).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
@@ -104,7 +104,7 @@ relay_config() { # name own-address-behind own-address-ahead [own IPv6 address o
 			{ device = "net_memif0"; ipv4 = "$2/24"; },
 			{ device = "net_memif1"; ipv4 = "$3/24"; }$back
 		);
-		pipeline = { workers = 1; idle = "sleep"; drain_ms = 12000; };
+		pipeline = { workers = 1; idle = "sleep"; drain_ms = 12000; ${LAB_PIPELINE:-} };
 		# three relays and a load share the CPUs: a wait for one of them is no fault of the relay
 		performance = { target_throughput_pps = 10000; max_avg_latency_ms = 100.0; };
 		replay = { capacity = 8000000; file = "none"; };

@@ -240,11 +240,13 @@ int relay_read_sample(struct relay *r, struct relay_sample *s, struct error *err
 
 double relay_mean_processing(const struct relay *r)
 {
-	uint64_t n = r->last.processed - r->first.processed;
+	/* the mean is over packets that left */
+	double before = (double)(r->first.forwarded + r->first.delivered);
+	double after = (double)(r->last.forwarded + r->last.delivered);
 
-	if (n == 0)
+	if (after <= before)
 		return 0;
-	return ((double)r->last.mean_processing_ns * (double)r->last.processed -
-		       (double)r->first.mean_processing_ns * (double)r->first.processed) /
-	       (double)n;
+	return ((double)r->last.mean_processing_ns * after -
+		       (double)r->first.mean_processing_ns * before) /
+	       (after - before);
 }

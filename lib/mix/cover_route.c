@@ -284,7 +284,7 @@ int cover_route_drop(const struct cover_routes *c, unsigned node, const struct e
 	memset(out, 0, sizeof(*out));
 	if (node >= c->p.directory->count || node == c->p.self || node_at(c, node)->layer != layer)
 		return -EINVAL;
-	hops = 1 + (unsigned)uniform_below(c->layers - layer + 1);
+	hops = layer > c->own_layer ? 1 + (unsigned)uniform_below(c->layers - layer + 1) : 1;
 	append(&w, node, at);
 	while (w.hops < hops && extend(&w, layer + w.hops))
 		;

@@ -18,7 +18,10 @@
  * forward, and it checks every layer.
  *
  * Drop cover: a given neighbour of the next layer, then one node of each layer behind it, up to a
- * layer drawn uniformly, whose node consumes it.
+ * layer drawn uniformly, whose node consumes it. From the last layer it goes to the neighbour
+ * alone: what leaves there is loops and cover anyway, so that longer routes would hide nothing from
+ * it, but take slots of the layers in front from senders. (From the other layers it cannot crowd
+ * anybody out: where it goes on, it came in a slot.)
  *
  * Nodes are drawn as senders draw theirs (directory_draw_route): by weight, among nodes of no
  * family that the route already has, ours included; hops that follow each other share an address

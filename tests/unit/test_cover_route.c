@@ -512,24 +512,19 @@ static void drop_ends_at_a_node_that_consumes_it(void **state)
 	end(n);
 }
 
-static void drop_of_the_last_layer_begins_in_the_first(void **state)
+static void drop_of_the_last_layer_ends_in_the_first(void **state)
 {
 	static const unsigned width[] = {2, 2, 2};
 	struct network *n = network(3, width, 5);
-	unsigned longest = 0;
 	struct cover_route r;
 
 	(void)state;
-	for (unsigned k = 0; k < 200; k++) {
+	for (unsigned k = 0; k < 100; k++) {
 		assert_int_equal(cover_route_drop(n->routes, 1, &n->d->nodes[1].address[0], &r), 0);
-		longest = r.sphinx.hops > longest ? r.sphinx.hops : longest;
-		for (unsigned i = 0; i < r.sphinx.hops; i++) {
-			assert_int_equal(layer_of(n, r.node[i]), 1 + i);
-			assert_int_not_equal(r.node[i], 5);
-		}
+		assert_int_equal(r.sphinx.hops, 1);
+		assert_int_equal(r.node[0], 1);
 		travels_as_said(n, &r);
 	}
-	assert_int_equal(longest, 3);
 	end(n);
 }
 
@@ -626,7 +621,7 @@ int main(void)
 		cmocka_unit_test(header_delays_are_exponential),
 		cmocka_unit_test(identifiers_differ),
 		cmocka_unit_test(drop_ends_at_a_node_that_consumes_it),
-		cmocka_unit_test(drop_of_the_last_layer_begins_in_the_first),
+		cmocka_unit_test(drop_of_the_last_layer_ends_in_the_first),
 		cmocka_unit_test(drop_goes_to_the_address_of_the_link),
 		cmocka_unit_test(drop_to_no_neighbour_is_refused),
 		cmocka_unit_test(drop_that_cannot_go_on_ends_sooner),

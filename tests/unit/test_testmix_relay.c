@@ -116,9 +116,12 @@ static void mean_is_that_of_the_run_alone(void **state)
 	(void)state;
 	relay_init(&r, "entry", "/nowhere");
 	assert_true(relay_mean_processing(&r) == 0);
-	r.first.processed = 100;
+	r.first.forwarded = 60;
+	r.first.delivered = 40;
 	r.first.mean_processing_ns = 1000;
-	r.last.processed = 300;
+	r.last.forwarded = 160;
+	r.last.delivered = 140;
+	r.last.processed = 900; /* most of them were consumed */
 	r.last.mean_processing_ns = 3000;
 	assert_true(relay_mean_processing(&r) == 4000);
 }
