@@ -300,6 +300,8 @@ static int run(const struct config *c, const struct options *o)
 	struct error err;
 	int r = relay_create(c, &b, &err);
 
+	if (r == 0)
+		relay_print_pool(c, stdout);
 	if (r == 0 && ((r = audit_create(c, &audit, &err)) < 0 ||
 			      (r = audit_directory(audit, b, &err)) < 0 ||
 			      (r = betanet_start(b, err.msg)) < 0)) {

@@ -123,28 +123,45 @@ static int count_links(const struct config *c, struct error *err)
 	return r;
 }
 
-int relay_check(const struct config *c, FILE *out, struct error *err)
+/* Prints the terms; returns the sum. */
+static uint32_t print_pool(const struct config *c, const struct betanet_config *pc, FILE *out)
 {
-	int links = 0;
-	struct betanet_config pc;
 	struct betanet_port ports[BETANET_MAX_PORTS];
+	struct error err;
 	char text[2048];
+	int links = pc->shaping == BETANET_SHAPING_OFF ? 0 : count_links(c, &err);
 	uint32_t need;
 
-	relay_pipeline_config(c, &pc);
 	relay_ports(c, ports);
-	if (pc.shaping != BETANET_SHAPING_OFF)
-		links = count_links(c, err);
 	need = betanet_describe_pool(
-		&pc, ports, c->port_count, links > 0 ? (unsigned)links : 0, text, sizeof(text));
-	config_print(c, out);
-	fprintf(out, "\n# pool: buffers that these settings need\n%s", text);
+		pc, ports, c->port_count, links > 0 ? (unsigned)links : 0, text, sizeof(text));
+	fputs(text, out);
 	if (links < 0)
 		fprintf(out,
 			"# without those for links, whose number is in the directory, which cannot "
-			"be "
-			"read: %s\n",
-			err->msg);
+			"be read: %s\n",
+			err.msg);
+	return need;
+}
+
+void relay_print_pool(const struct config *c, FILE *out)
+{
+	struct betanet_config pc;
+
+	relay_pipeline_config(c, &pc);
+	fprintf(out, "%s: packet buffers\n", c->node.name);
+	print_pool(c, &pc, out);
+}
+
+int relay_check(const struct config *c, FILE *out, struct error *err)
+{
+	struct betanet_config pc;
+	uint32_t need;
+
+	relay_pipeline_config(c, &pc);
+	config_print(c, out);
+	fputs("\n# pool: buffers that these settings need\n", out);
+	need = print_pool(c, &pc, out);
 	if (pc.pool_size && pc.pool_size < need)
 		return error_set(err, EINVAL,
 			"pipeline.pool_size = %u: these settings need at least %u; raise it or "

@@ -17,6 +17,9 @@ void relay_ports(const struct config *c, struct betanet_port out[BETANET_MAX_POR
  * pool_size is below what the settings need. Needs no EAL. */
 int relay_check(const struct config *c, FILE *out, struct error *err);
 
+/* The pool arithmetic alone, for the start. */
+void relay_print_pool(const struct config *c, FILE *out);
+
 /*
  * Creates the pipeline with its ports and the directory; checks that the directory knows this
  * relay: name, layer for the role, Sphinx key, an address of one of the ports. EAL must be up. 0 or

@@ -21,11 +21,11 @@
 	X(bad_frame, "unknown frame version, type or size tag")                                    \
 	X(bad_length, "length other than that of the network's one packet size")                   \
 	/* admission: before any curve arithmetic */                                               \
-	X(pool_full, "packet buffers ran short: arrivals were dropped at random")                  \
 	X(unknown_source, "sender is no relay of the directory (rate_limiting.senders)")           \
 	X(source_limit, "more than rate_limiting.source_pps from one source")                      \
 	X(peer_limit, "more than rate_limiting.peer_pps from one relay")                           \
 	X(global_limit, "more than rate_limiting.global_pps altogether")                           \
+	X(pool_full, "packet buffers ran short: arrivals were dropped at random")                  \
 	/* unwrap and replay */                                                                    \
 	X(bad_point, "alpha of small order or on the twist")                                       \
 	X(bad_mac, "gamma is not the MAC of beta: forged, damaged, or for another key")            \
