@@ -155,7 +155,8 @@ static inline void lab_start_with(const char *program, const char *megabytes, ui
 
 static inline void lab_start(const char *program)
 {
-	lab_start_with(program, "1024", LAB_DELAY_NS);
+	/* without hugepages the megabytes are taken only when they are used */
+	lab_start_with(program, sysconf(_SC_NPROCESSORS_ONLN) > 2 ? "6144" : "1024", LAB_DELAY_NS);
 }
 
 static inline void lab_end(void)

@@ -168,6 +168,7 @@ static void record_trial(const struct trial *t, const char *percent)
 		{"search.offered", "packets/s", t->sent},
 		{"search.received", "packets/s", t->received},
 		{"search.loss", "%", 100 * t->loss},
+		{"search.rate_error", "%", 100 * (t->sent / t->offered - 1)},
 		{"search.sent_late", "us", t->late_us},
 		{"search.disturbed", "trials", t->disturbed},
 	};
@@ -211,6 +212,26 @@ static void at_load(double ndr, unsigned percent)
 		}
 	}
 	printf("%s\n", t.disturbed ? "  disturbed" : "");
+}
+
+static void record_settings(void)
+{
+	const struct {
+		const char *name, *unit;
+		double value;
+	} row[] = {
+		{"trial", "s", TRIAL_S},
+		{"drain", "ms", DRAIN_MS},
+		{"resolution", "%", 100 * RESOLUTION},
+		{"rx_ring", "packets", RX_RING - 1},
+		{"payload", "bytes", PAYLOAD},
+		{"sender_delay", "ms", LAB_DELAY_NS / 1e6},
+		{"tsc", "MHz", (double)rte_get_tsc_hz() / 1e6},
+	};
+
+	for (size_t i = 0; i < RTE_DIM(row); i++)
+		result_add("search.setting", row[i].unit, RESULT_NONE, &row[i].value, 1,
+			"setting=%s", row[i].name);
 }
 
 /* `least` was found before to lose nothing. */
@@ -265,6 +286,7 @@ int main(void)
 	       "s, "
 	       "%u ms to drain; resolution %.1f %%\n",
 		PAYLOAD, RX_RING, capacity, TRIAL_S, DRAIN_MS, 100 * RESOLUTION);
+	record_settings();
 	ndr = search("NDR", "search.ndr", 0, 0.6 * capacity, 1.1 * capacity, 0);
 	if (ndr == 0)
 		lab_die("every trial lost packets: this machine is too noisy for a load search");

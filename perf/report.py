@@ -195,19 +195,24 @@ def load(fig):
                          f"{100 * (max(each) - min(each)) / middle:.1f} %"))
     most = max(p[0] for p in points)
     disturbed = fig.value("search.disturbed_share")
+    errors = [abs(r[0]) for f in fig.find("search.rate_error") for r in f["runs"]]
+    settings = ", ".join(f"{f['labels']['setting'].replace('_', ' ')} {number(fig.middle(f))} {f['unit']}"
+                         for f in fig.find("search.setting"))
     losses = table(("load, % of NDR", "offered, packets/s", "received", "lost"),
                    [(f"{p:.0f}", number(offered[p]), number(received[p][1]), f"{loss[p][1]:.3f} %")
                     for p in percents if p in loss], (0, 1, 2, 3))
     return section(
         "Throughput against offered load", note(
-            "One worker, payload 1024 bytes, constant gaps. NDR and PDR by bisection over trials of one second (a quarter "
-            "with QUICK=1); a trial that loses is repeated, since overload loses every time and the machine's noise does "
+            "One worker, constant gaps. NDR and PDR by bisection; a trial that "
+            "loses is repeated, since overload loses every time and the machine's noise does "
             "not (RFC 2544, section 26.1; ETSI GS NFV-TST 009, 12.3.3)." + virtual(fig.find("search.received"))),
         svg.lines([("received", points)], "offered load, thousand packets/s", "received, thousand packets/s",
                   marks=marks, ideal=("all of it", [(0, 0), (most, most)])),
         table(("rate", "median of the searches", "each", "spread"), rows, (1, 3)),
-        note(f"In {disturbed:.0f} % of the trials the generator or the worker did not have its core all the time."
-             if disturbed is not None else ""), f"<details><summary>loss at each load</summary>{losses}</details>")
+        note((f"Settings: {settings}. " if settings else "")
+             + (f"The offered rate was exact within {max(errors):.2f} %. " if errors else "")
+             + (f"In {disturbed:.0f} % of the trials the generator or the worker did not have its core all the time."
+                if disturbed is not None else "")), f"<details><summary>loss at each load</summary>{losses}</details>")
 
 
 def latency(fig):

@@ -47,7 +47,7 @@ fi
 # The fault: so many cycles more for each packet in stage_route. Only this object is compiled; the
 # library is the build's own.
 cc=$(cut -d' ' -f1 "$build/perf/flags")
-make --no-print-directory CC="$cc" BUILD="$work/C" LIB="$build/libbetanet.a" LIB_OBJ= CFLAGS=-DPERF_FAULT_ROUTE=1000 \
+make --no-print-directory CC="$cc" BUILD="$work/C" LIB="$build/libbetanet.a" LIB_OBJ= CFLAGS=-DPERF_FAULT_ROUTE=3000 \
 	LDFLAGS=-Wl,--wrap=stage_route "$work/C/perf/perf_pipeline" >"$work/make.log" 2>&1
 check "a build with a slowed stage" $? || cat "$work/make.log"
 ! nm "$build/perf/perf_pipeline" | grep -q __wrap_stage_route && nm "$work/C/perf/perf_pipeline" | grep -q __wrap_stage_route
