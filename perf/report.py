@@ -57,6 +57,10 @@ TARGET_NAMES = {
     "load.drops": "dropped, the same",
     "load.pool_hit_rate": "buffers that the lcore's own cache gave, the same",
     "delay.packet": "delay of a packet: tag and draw",
+    "load.throughput": "25,000 packets/s to one worker, everything on: sustained",
+    "load.latency_mean": "25,000 packets/s, everything on: mean processing latency",
+    "load.drops": "25,000 packets/s, everything on: dropped",
+    "load.pool_hit_rate": "25,000 packets/s, everything on: pool hit rate",
 }
 SUBJECTS = {"x25519": "X25519, one multiplication", "x25519_pair": "X25519, both of a hop",
             "sha256": "SHA-256, five blocks", "hmac": "HMAC-SHA-256, 300 bytes", "hkdf1": "HKDF to 288 bytes",
@@ -151,7 +155,9 @@ def targets(fig):
         verdict = ('<span class="ok">goal reached</span>' if reached(f["goal"]) else
                    '<span class="half">floor reached</span>' if reached(f["floor"]) else
                    '<span class="bad">below the floor</span>')
-        labels = ", ".join(f"{k} {v}" for k, v in f["labels"].items() if k != "ports")
+        if f.get("note"):
+            verdict += f'<br/><span class="soft">{esc(f["note"])}</span>'
+        labels = ", ".join(f"{k} {v}" for k, v in f["labels"].items() if k not in ("ports", "offered"))
         ports = " (virtual ports)" if f["labels"].get("ports") == "virtual" else ""
         name = TARGET_NAMES.get(f["name"], f["name"])
         rows.append((esc(name) + (f' <span class="soft">{esc(labels)}</span>' if labels else "") + ports,

@@ -21,10 +21,10 @@ import report
 # Runs are processes: each counts as one observation for perf-compare.
 PLAN = {
     "kernels": ([], 5, 1, True),
-    "x25519": ([], 5, 1, True),
+    "x25519": ([], 3, 1, True),
     "symmetric": ([], 1, 1, True),
     "unwrap": ([], 5, 1, True),
-    "unwrap_burst": ([], 5, 1, True),
+    "unwrap_burst": ([], 3, 1, True),
     "build_burst": ([], 5, 1, True),
     "delay": ([], 5, 1, True),
     "replay": ([], 3, 1, True),
@@ -34,6 +34,7 @@ PLAN = {
     "load": ([], 1, 1, False),
     "sweep": ([], 3, 1, False),
     "memory": ([], 3, 1, False),
+    "load": ([], 3, 1, False),
     "search": ([], 3, 1, False),
     "dudect": ([], 1, 0, True),
 }
