@@ -91,9 +91,9 @@ test:
 perf: $(PERFS) $(APP_BIN)
 	@BUILD=$(BUILD) scripts/perf.sh $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS)) $(PERF)
 
-# make perf-compare A=old.json B=new.json
+# make perf-compare A=old.json B=new.json; FAIL=1: exit status 1 if something became worse
 perf-compare:
-	@python3 perf/compare.py $(if $(A)$(B),$(A) $(B),--help)
+	@python3 perf/compare.py $(if $(A)$(B),$(A) $(B),--help) $(if $(FAIL),--fail-on-regression)
 
 fuzz: $(FUZZERS)
 	@BUILD=$(BUILD) scripts/fuzz.sh

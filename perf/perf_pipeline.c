@@ -241,7 +241,8 @@ int main(int argc, char **argv)
 		scale[scales++] = w;
 	lab_packets((stages_only ? 1 : scale[scales - 1]) * packets, PAYLOAD,
 		(stages_only ? 1 : scale[scales - 1]) * PACKETS + 4096);
-	printf("%u rounds of %u packets for each worker\n", rounds, packets);
+	printf("virtual ports (rings in memory, no NIC); %u rounds of %u packets for each worker\n",
+		rounds, packets);
 	run_all(stages_only);
 	print_stages();
 	print_stage_targets();

@@ -282,7 +282,8 @@ int main(void)
 	latency_us = malloc(sizeof(*latency_us) * lab.packets);
 	if (!latency_us)
 		lab_die("no memory for the latencies");
-	printf("one worker, payload %u, RX ring of %u; full bursts: %.0f packets/s. A trial: %.2f "
+	printf("virtual ports (rings in memory, no NIC); one worker, payload %u, RX ring of %u; "
+	       "full bursts: %.0f packets/s. A trial: %.2f "
 	       "s, "
 	       "%u ms to drain; resolution %.1f %%\n",
 		PAYLOAD, RX_RING, capacity, TRIAL_S, DRAIN_MS, 100 * RESOLUTION);

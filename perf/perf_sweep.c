@@ -122,8 +122,9 @@ int main(void)
 {
 	rounds = result_quick() ? QUICK_ROUNDS : ROUNDS;
 	lab_start("perf_sweep");
-	printf("one worker, full load, medians of %u runs of %u packets; TSC cycles\n", rounds,
-		PACKETS);
+	printf("virtual ports (rings in memory, no NIC); one worker, full load, medians of %u runs "
+	       "of %u packets; TSC cycles\n",
+		rounds, PACKETS);
 	sweep_batch();
 	sweep_payload();
 	lab_end();

@@ -16,6 +16,7 @@ import uuid
 import compare
 import environment
 import report
+import stats
 
 # name: arguments, runs, runs with --quick, on one core. A program that is not named here is run as OTHER.
 # Runs are processes: each counts as one observation for perf-compare.
@@ -72,7 +73,7 @@ def read_figures(path, program):
                 if not all(isinstance(v, (int, float)) for v in r["values"]):
                     raise ValueError("a value that is no number")
             except (ValueError, KeyError) as e:
-                raise SystemExit(f"perf_{program}: figure {number} is malformed: {e}: {line.strip()}")
+                raise ValueError(f"perf_{program}: figure {number} is malformed: {e}: {line.strip()}") from None
             figures.append(r)
     return figures
 
@@ -112,7 +113,13 @@ class Session:
         if status != 0:
             print(f"perf_{name} ended with status {status}")
             self.failed.append(f"perf_{name}, run {number + 1} of {total}: status {status}")
-        for r in read_figures(path, name):
+        try:
+            figures = read_figures(path, name)
+        except ValueError as e:
+            print(e)
+            self.failed.append(str(e))
+            figures = []
+        for r in figures:
             k = compare.key(r)
             f = self.figures.setdefault(k, {n: r[n] for n in ("name", "labels", "unit", "better")}
                                         | {"program": name, "runs": []})
@@ -158,6 +165,15 @@ def measure(args, sessions, names):
                           f"{noise['others_percent']:.0f} %", flush=True)
 
 
+def print_searches(doc):
+    """Whether the load search found the same in every run; the noise stands on the line above."""
+    for f in doc["figures"]:
+        if f["name"] in ("search.ndr", "search.pdr") and len(f["runs"]) > 1:
+            each = [stats.median(r) for r in f["runs"]]
+            print(f"{f['name']}: {', '.join(f'{v:,.0f}' for v in each)} packets/s: they differ by "
+                  f"{100 * (max(each) - min(each)) / stats.median(each):.1f} %")
+
+
 def results_of(args, sessions):
     paths = []
     for number, s in enumerate(sessions):
@@ -172,6 +188,7 @@ def results_of(args, sessions):
         write(doc, path)
         paths.append(path)
         print(f"{path}: {len(doc['figures'])} figures; {doc['noise']['text']}")
+        print_searches(doc)
     return paths
 
 

@@ -203,7 +203,7 @@ def lines_of_a_program_that_are_malformed_stop_the_run():
             f.flush()
             try:
                 run.read_figures(f.name, "x")
-            except SystemExit as e:
+            except ValueError as e:
                 assert "malformed" in str(e)
             else:
                 raise AssertionError(f"{change} was taken")
