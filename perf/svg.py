@@ -20,8 +20,8 @@ def short(v):
 
 def text(x, y, s, anchor="middle", kind="", rotate=None):
     turn = f' transform="rotate({rotate} {x:.1f} {y:.1f})"' if rotate is not None else ""
-    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}'
-            f'{turn}>{html.escape(str(s))}</text>')
+    css = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{css}{turn}>{html.escape(str(s))}</text>'
 
 
 def line(x1, y1, x2, y2, kind):
