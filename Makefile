@@ -155,7 +155,7 @@ link = $(Q)mkdir -p $(@D) && $(if $(Q),echo "  LD    $@" &&) $(CC) $(BASE_CFLAGS
 
 define app_rule
 $(BUILD)/betanet-$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard app/$(1)/*.c)) $(LIB)
-	$$(link) $$^ $(if $(filter $(1),$(HOST_APPS)),,$$(DPDK_LIBS)) $(if $(filter testmix,$(1)),$$(JSON_LIBS)) $$(LIB_LIBS)
+	$$(link) $$^ $(if $(filter $(1),$(HOST_APPS)),,$$(DPDK_LIBS)) $(if $(filter testmix,$(1)),-lrte_net_ring $$(JSON_LIBS)) $$(LIB_LIBS)
 endef
 $(foreach a,$(APPS),$(eval $(call app_rule,$(a))))
 

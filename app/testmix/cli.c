@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "benchmark.h"
 #include "core/secmem.h"
 #include "crypto/crypto.h"
 #include "engine.h"
@@ -61,6 +62,11 @@ static void on_signal(int number)
 	interrupted = 1;
 }
 
+bool cli_interrupted(void)
+{
+	return interrupted;
+}
+
 /* ---- one command ---- */
 
 static void dispatch(const struct grammar_row *row, const struct grammar_args *a)
@@ -68,6 +74,7 @@ static void dispatch(const struct grammar_row *row, const struct grammar_args *a
 	struct cli *c = &con.cli;
 
 	c->err.msg[0] = 0;
+	c->lab->log = c->out;
 	c->failed = row ? row->run(c, a, &c->err) : grammar_explain(con.grammar, a->line, &c->err);
 	/* the terminal's own loop comes straight here */
 	if (c->failed && c->out == stdout && c->depth == 0 && con.terminal)
@@ -223,7 +230,7 @@ static void periodic(void)
 		return;
 	con.next_stats = now + con.options.stats_period * rte_get_tsc_hz();
 	for (unsigned i = 0; i < con.lab.port_count; i++)
-		cli_print_port_stats(&con.lab, i, stdout);
+		cli_print_port_stats(&con.lab, con.lab.ports[i].id, stdout);
 	fflush(stdout);
 }
 
@@ -354,9 +361,22 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static int run_lab(struct error *err)
+{
+	int rc;
+
+	con.cli = (struct cli){.lab = &con.lab, .out = stdout};
+	rc = lab_open(&con.lab, &con.options, err);
+	if (!rc)
+		rc = run(err);
+	fflush(stdout);
+	return rc;
+}
+
 int cli_main(int argc, char **argv, int own)
 {
 	struct error err = {""};
+	bool reached = true;
 	int rc = cli_options_parse(&con.options, argc - own, argv + own, &err);
 
 	if (rc) {
@@ -371,15 +391,13 @@ int cli_main(int argc, char **argv, int own)
 			rte_strerror(rte_errno), err.msg);
 		return 1;
 	}
-	con.cli = (struct cli){.lab = &con.lab, .out = stdout};
-	rc = lab_open(&con.lab, &con.options, &err);
+	rc = crypto_init(0, &err);
 	if (!rc)
-		rc = run(&err);
-	if (rc) {
-		fflush(stdout);
+		rc = con.options.benchmark ? benchmark_run(&con.options, stdout, &reached, &err)
+					   : run_lab(&err);
+	if (rc)
 		fprintf(stderr, "betanet-testmix: %s\n", err.msg);
-	}
 	close_console();
 	rte_eal_cleanup();
-	return rc ? 1 : 0;
+	return rc || !reached ? 1 : 0;
 }

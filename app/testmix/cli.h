@@ -46,6 +46,25 @@ int cli_show_rxq(void *context, const struct grammar_args *a, struct error *err)
 void cli_print_fwd_config(const struct lab *l, FILE *out);
 void cli_print_rxtx(const struct lab *l, FILE *out);
 void cli_print_fwd_stats(const struct lab *l, FILE *out);
-void cli_print_port_stats(struct lab *l, unsigned port, FILE *out);
+void cli_print_port_stats(struct lab *l, uint16_t id, FILE *out);
+
+/* cli_mix.c: the pipeline and the traffic. */
+int cli_show_mix(void *context, const struct grammar_args *a, struct error *err);
+void cli_print_drops(const struct lab *l, FILE *out);
+void cli_print_stages(const struct lab *l, FILE *out);
+
+/* cli_traffic.c: what sets up and shows generator, sink and the pipeline's surroundings. */
+int cli_show_traffic(void *context, const struct grammar_args *a, struct error *err);
+int cli_wait(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_rate(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_arrivals(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_packets(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_share(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_delay(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_cover(void *context, const struct grammar_args *a, struct error *err);
+int cli_set_shaping(void *context, const struct grammar_args *a, struct error *err);
+
+/* Whether somebody wants the program to end: SIGINT, SIGTERM. */
+bool cli_interrupted(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <rte_common.h>
 #include <string.h>
 #include "engine.h"
+#include "traffic.h"
 
 static int cmd_help(void *context, const struct grammar_args *a, struct error *err)
 {
@@ -75,8 +76,14 @@ static int cmd_stop(void *context, const struct grammar_args *a, struct error *e
 		return rc;
 	fprintf(c->out, "Telling cores to stop...\nWaiting for lcores to finish...\n");
 	cli_print_fwd_stats(c->lab, c->out);
+	if (c->lab->traffic)
+		traffic_print(c->lab->traffic, c->out);
+	if (c->lab->verbose && c->lab->engine->worker) {
+		cli_print_drops(c->lab, c->out);
+		cli_print_stages(c->lab, c->out);
+	}
 	for (unsigned i = 0; c->lab->verbose && i < c->lab->port_count; i++)
-		cli_print_port_stats(c->lab, i, c->out);
+		cli_print_port_stats(c->lab, c->lab->ports[i].id, c->out);
 	fprintf(c->out, "\nDone.\n");
 	return rc;
 }
@@ -101,15 +108,16 @@ static int cmd_clear_port(void *context, const struct grammar_args *a, struct er
 	struct cli *c = context;
 
 	(void)err;
-	for (unsigned i = 0; i < c->lab->port_count; i++) {
-		struct lab_port *p = &c->lab->ports[i];
-
-		if (a->number[3] != GRAMMAR_PORT_ALL && a->number[3] != p->id)
+	for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; id++) {
+		if (!rte_eth_dev_is_valid_port(id) ||
+			(a->number[3] != GRAMMAR_PORT_ALL && a->number[3] != id))
 			continue;
-		rte_eth_stats_reset(p->id);
-		memset(&p->base, 0, sizeof(p->base));
-		p->shown_tsc = 0;
-		fprintf(c->out, "\n  NIC statistics for port %u cleared\n", p->id);
+		rte_eth_stats_reset(id);
+		c->lab->shown[id].tsc = 0;
+		for (unsigned i = 0; i < c->lab->port_count; i++)
+			if (c->lab->ports[i].id == id)
+				memset(&c->lab->ports[i].base, 0, sizeof(c->lab->ports[i].base));
+		fprintf(c->out, "\n  NIC statistics for port %u cleared\n", id);
 	}
 	return 0;
 }
@@ -175,6 +183,8 @@ const struct grammar_row cli_commands[] = {
 		"Starts, and sends bursts of packets from every port first, for ports that loop.",
 		cmd_start_tx_first},
 	{"stop", "control", "Stops forwarding and shows its statistics.", cmd_stop},
+	{"wait seconds|traffic <seconds:1..86400>", "control",
+		"Waits so long, or until all that was sent is back or lost for certain.", cli_wait},
 	{"load <file:>", "control",
 		"Runs the commands in a file; stops at the first error and names its line.",
 		cmd_load},
@@ -189,12 +199,40 @@ const struct grammar_row cli_commands[] = {
 	{"show config rxtx|cores|fwd", "display",
 		"Bursts, queues and descriptors; forwarding lcores; streams.", cli_show_config},
 	{"show rxq info <port> <queue:0..1023>", "display", "An RX queue of a port.", cli_show_rxq},
+	{"show mix stats|drops|stages|wheel|replay|shaper|cover|epoch|crypto", "display",
+		"The engine's pipeline: counters; packets dropped by reason; CPU cycles by stage; "
+		"how late packets left; tags; slots; loops; the VRF's epoch; kernels and key.",
+		cli_show_mix},
+	{"show traffic", "display",
+		"Generator and sink: what was sent and came back, residence and lateness.",
+		cli_show_traffic},
 	{"clear port stats <port|all>", "display", "Sets the counters of ports to zero.",
 		cmd_clear_port},
 	{"clear fwd stats all", "display", "Forgets what was forwarded so far.", cmd_clear_fwd},
-	{"set fwd io|mac", "config",
+	{"set fwd io|mac|parse|sphinx|sphinx-nodelay|sphinx-noreplay", "config",
 		"The engine: what is done with packets between RX and TX.", cmd_set_fwd},
 	{"set burst <packets:1..512>", "config", "Packets in a burst.", cmd_set_burst},
+	{"set rate <pps:0..20000000>", "config",
+		"What the generator offers; 0: as fast as it is taken.", cli_set_rate},
+	{"set arrivals constant|poisson", "config", "Gaps between the generator's packets.",
+		cli_set_arrivals},
+	{"set packets <number:1..2000000>", "config", "Good packets of the next start.",
+		cli_set_packets},
+	{"set share bad|replayed|cover <percent:0.0..90>", "config",
+		"Of the generator's packets: those with a flipped bit, second copies, packets that "
+		"end at the engine.",
+		cli_set_share},
+	{"set delay vrf|sender|sum|none [<ms:0.1..10000>]", "config",
+		"Whose delay the engine sphinx applies, and the mean of its law.", cli_set_delay},
+	{"set cover off", "config", "The engine sends no loops.", cli_set_cover},
+	{"set cover loops <pps:0.01..1000>", "config",
+		"Loops of the engine's own. In the lab they are lost: its other relays do not "
+		"exist.",
+		cli_set_cover},
+	{"set shaping off", "config", "Packets leave when they are due.", cli_set_shaping},
+	{"set shaping rate|constant|poisson <pps:1..100000000>", "config",
+		"How packets leave each link: by tokens, or in slots that cover fills.",
+		cli_set_shaping},
 	{"set verbose <level:0..1>", "config",
 		"1: stop also shows the ports' statistics, and of a sphinx engine drops and "
 		"stages.",

@@ -11,20 +11,6 @@
 #include <string.h>
 #include "engine.h"
 
-static unsigned index_of(const struct lab *l, uint64_t id)
-{
-	unsigned i = 0;
-
-	while (i + 1 < l->port_count && l->ports[i].id != id)
-		i++;
-	return i;
-}
-
-static bool known(const struct lab *l, uint64_t id)
-{
-	return l->ports[index_of(l, id)].id == id;
-}
-
 /* ---- show port ---- */
 
 static const char *link_speed(const struct rte_eth_link *link, char out[32])
@@ -39,7 +25,7 @@ static const char *link_speed(const struct rte_eth_link *link, char out[32])
 	return out;
 }
 
-static void port_info(const struct lab *l, uint16_t id, FILE *out)
+static void port_info(struct lab *l, uint16_t id, FILE *out)
 {
 	char name[RTE_ETH_NAME_MAX_LEN] = "", speed[32];
 	char mac[RTE_ETHER_ADDR_FMT_SIZE];
@@ -79,19 +65,19 @@ static double per_second(uint64_t now, uint64_t before, uint64_t cycles)
 	return cycles ? (double)(now - before) * (double)rte_get_tsc_hz() / (double)cycles : 0;
 }
 
-void cli_print_port_stats(struct lab *l, unsigned port, FILE *out)
+void cli_print_port_stats(struct lab *l, uint16_t id, FILE *out)
 {
 	static const char frame[] = "########################";
-	struct lab_port *p = &l->ports[port];
+	struct lab_shown *before = &l->shown[id];
 	struct rte_eth_stats s = {0};
-	uint64_t now = rte_rdtsc(), took = p->shown_tsc ? now - p->shown_tsc : 0;
-	int rc = rte_eth_stats_get(p->id, &s);
+	uint64_t now = rte_rdtsc(), took = before->tsc ? now - before->tsc : 0;
+	int rc = rte_eth_stats_get(id, &s);
 
 	if (rc) {
-		fprintf(out, "port %u has no statistics: %s\n", p->id, rte_strerror(-rc));
+		fprintf(out, "port %u has no statistics: %s\n", id, rte_strerror(-rc));
 		return;
 	}
-	fprintf(out, "\n  %s NIC statistics for port %-2u %s\n", frame, p->id, frame);
+	fprintf(out, "\n  %s NIC statistics for port %-2u %s\n", frame, id, frame);
 	fprintf(out,
 		"  RX-packets: %-10" PRIu64 " RX-missed: %-10" PRIu64 " RX-bytes:  %" PRIu64 "\n",
 		s.ipackets, s.imissed, s.ibytes);
@@ -102,14 +88,14 @@ void cli_print_port_stats(struct lab *l, unsigned port, FILE *out)
 		s.opackets, s.oerrors, s.obytes);
 	fprintf(out, "\n  Throughput (since last show)\n");
 	fprintf(out, "  Rx-pps: %12.0f          Rx-bps: %12.0f\n",
-		per_second(s.ipackets, p->shown.ipackets, took),
-		8 * per_second(s.ibytes, p->shown.ibytes, took));
+		per_second(s.ipackets, before->stats.ipackets, took),
+		8 * per_second(s.ibytes, before->stats.ibytes, took));
 	fprintf(out, "  Tx-pps: %12.0f          Tx-bps: %12.0f\n",
-		per_second(s.opackets, p->shown.opackets, took),
-		8 * per_second(s.obytes, p->shown.obytes, took));
+		per_second(s.opackets, before->stats.opackets, took),
+		8 * per_second(s.obytes, before->stats.obytes, took));
 	fprintf(out, "  %s%s%s####\n", frame, frame, frame);
-	p->shown = s;
-	p->shown_tsc = now;
+	before->stats = s;
+	before->tsc = now;
 }
 
 static void port_xstats(struct lab *l, uint16_t id, FILE *out)
@@ -153,25 +139,14 @@ static void port_summary(struct lab *l, uint16_t id, FILE *out)
 		link_speed(&link, speed));
 }
 
-static void show_info(struct lab *l, uint16_t id, FILE *out)
-{
-	port_info(l, id, out);
-}
-
-static void show_stats(struct lab *l, uint16_t id, FILE *out)
-{
-	if (known(l, id))
-		cli_print_port_stats(l, index_of(l, id), out);
-}
-
 int cli_show_port(void *context, const struct grammar_args *a, struct error *err)
 {
 	static const struct {
 		const char *name;
 		void (*show)(struct lab *l, uint16_t id, FILE *out);
 	} kinds[] = {
-		{"info", show_info},
-		{"stats", show_stats},
+		{"info", port_info},
+		{"stats", cli_print_port_stats},
 		{"xstats", port_xstats},
 		{"summary", port_summary},
 	};

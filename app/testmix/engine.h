@@ -4,6 +4,8 @@
 
 #include "lab.h"
 
+struct worker; /* pipeline/pipeline.h */
+
 /*
  * What is done with packets between RX and TX. An engine either handles a burst of a stream, called
  * by the lab's own loop on each forwarding lcore, or brings lcores of its own, as the relay's
@@ -20,6 +22,9 @@ struct engine {
 	void (*poll)(struct lab *l); /* main lcore, every few milliseconds */
 	/* Of all lcores since the begin, while they had packets. NULL: the lab counts them. */
 	void (*cycles)(const struct lab *l, uint64_t *cycles, uint64_t *packets);
+	/* Whose stages and drops `show mix` shows; NULL behind the last. Kept until release. */
+	const struct worker *(*worker)(const struct lab *l, unsigned i);
+	void (*release)(struct lab *l); /* what end has left; before another engine begins */
 	bool pipeline; /* configures the ports itself, takes no second copy of a packet */
 	bool no_delay, no_replay;
 	unsigned max_burst;

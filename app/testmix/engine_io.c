@@ -68,12 +68,10 @@ const struct engine engine_mac = {
 static const struct engine *const engines[] = {
 	&engine_io,
 	&engine_mac,
-#ifdef LATER
 	&engine_parse,
 	&engine_sphinx,
 	&engine_sphinx_nodelay,
 	&engine_sphinx_noreplay,
-#endif
 };
 
 const struct engine *engine_find(const char *name)

@@ -81,6 +81,12 @@ static int configure(struct ethport *p, struct error *err)
 
 int ethport_open(struct ethport *p, const char *which, struct error *err)
 {
+	return ethport_open_pool(p, which, MBUFS, 0, err);
+}
+
+int ethport_open_pool(
+	struct ethport *p, const char *which, unsigned mbufs, uint16_t priv, struct error *err)
+{
 	char pool[32];
 	int rc;
 
@@ -91,10 +97,10 @@ int ethport_open(struct ethport *p, const char *which, struct error *err)
 	rte_eth_dev_get_name_by_port(p->id, p->name);
 	snprintf(pool, sizeof(pool), "testmix_%u", p->id);
 	p->pool = rte_pktmbuf_pool_create(
-		pool, MBUFS, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+		pool, mbufs, CACHE, priv, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (!p->pool)
 		return error_set(err, ENOMEM,
-			"no memory for %d packet buffers of port %s: EAL's -m", MBUFS, p->name);
+			"no memory for %u packet buffers of port %s: EAL's -m", mbufs, p->name);
 	return configure(p, err);
 }
 

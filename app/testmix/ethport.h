@@ -25,6 +25,11 @@ enum {
  * those there are); -ENOMEM; the driver's error. */
 int ethport_open(struct ethport *p, const char *which, struct error *err);
 
+/* The same with `mbufs` packet buffers, each with `priv` bytes (a multiple of 8) of private area.
+ */
+int ethport_open_pool(
+	struct ethport *p, const char *which, unsigned mbufs, uint16_t priv, struct error *err);
+
 /*
  * Starts it and waits until the link is up. A memif client cannot start before its server listens,
  * so both are tried until `deadline` (ethport_now) or until `stop` is set: then -ETIMEDOUT or

@@ -10,7 +10,11 @@
 #include <string.h>
 #include <time.h>
 #include "engine.h"
+#include "mixnet.h"
+#include "pipeline/betanet.h"
 #include "pipeline/burst.h"
+#include "traffic.h"
+#include "vrf/delay.h"
 
 enum {
 	CACHE = 256,
@@ -21,18 +25,32 @@ enum {
 
 /* ---- opening: ports, lcores, streams ---- */
 
+/* With wires only their near ends. */
+static bool is_ours(const struct lab *l, const char *name)
+{
+	static const char *const ends[] = {TRAFFIC_NEAR_ENDS};
+	const size_t driver = strlen("net_ring_");
+
+	for (unsigned i = 0; i < RTE_DIM(ends) && l->traffic; i++)
+		if (strncmp(name, "net_ring_", driver) == 0 && strcmp(name + driver, ends[i]) == 0)
+			return true;
+	return !l->traffic;
+}
+
 static int find_ports(struct lab *l, struct error *err)
 {
 	for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; id++) {
-		if (!rte_eth_dev_is_valid_port(id))
-			continue;
 		struct lab_port *p = &l->ports[l->port_count];
+		char name[RTE_ETH_NAME_MAX_LEN] = "";
 
+		if (!rte_eth_dev_is_valid_port(id) || rte_eth_dev_get_name_by_port(id, name) ||
+			!is_ours(l, name))
+			continue;
 		if (l->port_count == LAB_MAX_PORTS)
 			return error_set(err, ENOSPC, "EAL has more than %d ports", LAB_MAX_PORTS);
 		p->id = id;
 		p->queues = 1;
-		rte_eth_dev_get_name_by_port(id, p->name);
+		strcpy(p->name, name);
 		rte_eth_macaddr_get(id, &p->mac);
 		l->port_count++;
 	}
@@ -43,6 +61,24 @@ static int find_ports(struct lab *l, struct error *err)
 	for (unsigned i = 0; i < l->port_count; i++)
 		l->ports[i].peer = (i ^ 1) < l->port_count ? i ^ 1 : i;
 	return 0;
+}
+
+/* The last two lcores are generator's and sink's. */
+static int open_traffic(struct lab *l, struct error *err)
+{
+	unsigned lcore[2], n = 0;
+	int rc;
+
+	for (unsigned id = RTE_MAX_LCORE; id > 0 && n < 2; id--)
+		if (rte_lcore_is_enabled(id - 1) && id - 1 != rte_get_main_lcore())
+			lcore[n++] = id - 1;
+	if (n < 2)
+		return error_set(err, ENOSPC,
+			"--wires: EAL has %u lcores; console, engine, generator and sink need 4 "
+			"(-l 0-3, or --lcores '0@0,1@1,2@0,3@0' to share cores)",
+			rte_lcore_count());
+	rc = traffic_create(&l->options, lcore, &l->traffic, err);
+	return rc;
 }
 
 static int find_lcores(struct lab *l, unsigned reserved, struct error *err)
@@ -171,26 +207,35 @@ int lab_open(struct lab *l, const struct cli_options *o, struct error *err)
 	l->options = *o;
 	l->engine = engine_find(o->engine);
 	l->record_cycles = o->record_cycles;
-	rc = find_ports(l, err);
+	rc = o->wires ? open_traffic(l, err) : 0;
 	if (!rc)
-		rc = find_lcores(l, 0, err);
+		rc = find_ports(l, err);
+	if (!rc)
+		rc = find_lcores(l, o->wires ? 2 : 0, err);
 	if (!rc)
 		rc = make_streams(l, err);
 	if (!rc)
 		rc = make_pool(l, err);
 	if (!rc)
-		rc = lab_ports_start(l, err);
-	return rc;
+		rc = mixnet_create((unsigned)o->hops, l->port_count - 1, &l->network, err);
+	if (!rc && l->traffic)
+		l->traffic->network = l->network;
+	/* once only, where it can be: net_pcap, for one, cannot be set up again */
+	return rc || l->engine->pipeline ? rc : lab_ports_start(l, err);
 }
 
 void lab_close(struct lab *l)
 {
 	if (l->running)
 		lab_stop(l, NULL);
+	if (l->engine && l->engine->release)
+		l->engine->release(l);
+	traffic_free(l->traffic);
 	lab_ports_stop(l);
 	for (unsigned i = 0; i < l->port_count; i++)
 		rte_eth_dev_close(l->ports[i].id);
 	rte_mempool_free(l->pool);
+	mixnet_free(l->network);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -327,31 +372,60 @@ static void send_first(struct lab *l, unsigned bursts)
 	}
 }
 
-int lab_start(struct lab *l, unsigned tx_first, struct error *err)
+static int start_traffic(struct lab *l, struct error *err)
+{
+	const struct engine *e = l->engine;
+	const bool holds = e->pipeline && !e->no_delay;
+	const bool vrf =
+		l->options.delay == BETANET_DELAY_VRF || l->options.delay == BETANET_DELAY_SUM;
+	const struct traffic_engine what = {
+		.view = e->pipeline ? TRAFFIC_MIXED : TRAFFIC_SAME,
+		.replays_come = !e->pipeline || e->no_replay,
+		.holds = holds && l->options.delay != BETANET_DELAY_NONE,
+		.delays_known = !holds || !vrf,
+		.resolve = e->pipeline,
+		.extra_ns = holds && vrf
+				    ? (uint64_t)(l->options.mean_delay_ms * 1e6) * DELAY_CAP_MEANS
+				    : 0,
+	};
+
+	return traffic_start(l->traffic, &l->options, &what, err);
+}
+
+static int begin(struct lab *l, unsigned tx_first, struct error *err)
 {
 	int rc = 0;
 
-	if (l->running)
-		return error_set(err, EBUSY, "forwarding already runs: stop it first");
-	if (tx_first && l->engine->pipeline)
-		return error_set(err, EINVAL,
-			"tx_first is for io, mac and parse: what it sends is no mix packet");
-	atomic_store(&l->stop, false);
-	if (!l->engine->pipeline)
+	if (l->traffic)
+		rc = traffic_build(l->traffic, &l->options, l->log, err);
+	if (!rc && !l->engine->pipeline)
 		rc = lab_ports_start(l, err);
 	if (!rc && l->engine->begin)
 		rc = l->engine->begin(l, err);
 	if (rc)
 		return rc;
 	lab_clear_stats(l);
+	l->running = true;
 	if (l->engine->burst) {
 		send_first(l, tx_first);
 		rc = launch(l, err);
 	}
-	l->running = true;
+	if (!rc && l->traffic)
+		rc = start_traffic(l, err);
 	if (rc)
 		lab_stop(l, NULL);
 	return rc;
+}
+
+int lab_start(struct lab *l, unsigned tx_first, struct error *err)
+{
+	if (l->running)
+		return error_set(err, EBUSY, "forwarding already runs: stop it first");
+	if (tx_first && l->engine->pipeline)
+		return error_set(err, EINVAL,
+			"tx_first is for io, mac and parse: what it sends is no mix packet");
+	atomic_store(&l->stop, false);
+	return begin(l, tx_first, err);
 }
 
 int lab_stop(struct lab *l, struct error *err)
@@ -360,11 +434,21 @@ int lab_stop(struct lab *l, struct error *err)
 
 	if (!l->running)
 		return error_set(err, EALREADY, "nothing is forwarded: start it first");
+	/* what is under way may still come back */
+	if (l->traffic) {
+		traffic_stop_sending(l->traffic);
+		while (l->traffic->running && !l->traffic->judged) {
+			lab_poll(l);
+			ethport_sleep_ns(1000000);
+		}
+	}
 	atomic_store(&l->stop, true);
 	for (unsigned i = 0; i < l->lcore_count && l->engine->burst; i++)
 		rte_eal_wait_lcore(l->lcores[i]);
 	if (l->engine->end)
 		rc = l->engine->end(l, err);
+	if (l->traffic)
+		traffic_stop(l->traffic);
 	l->running = false;
 	return rc;
 }
@@ -373,6 +457,8 @@ void lab_poll(struct lab *l)
 {
 	if (l->running && l->engine->poll)
 		l->engine->poll(l);
+	if (l->running && l->traffic)
+		traffic_poll(l->traffic);
 }
 
 /* ---- settings ---- */
@@ -387,7 +473,10 @@ int lab_set_engine(struct lab *l, const char *name, struct error *err)
 			engine_names(names, sizeof(names)));
 	if (l->running)
 		return error_set(err, EBUSY, "the engine cannot change while it runs: stop first");
+	if (l->engine != e && l->engine->release)
+		l->engine->release(l);
 	l->engine = e;
+	lab_clear_stats(l);
 	return 0;
 }
 

@@ -18,7 +18,7 @@ enum { LAB_MAX_PORTS = 16, LAB_MAX_STREAMS = CLI_MAX_MAPS, LAB_MAX_LCORES = 64 }
 struct engine;
 struct betanet;
 struct traffic;
-struct wires;
+struct mixnet;
 
 struct lab_port {
 	uint16_t id;
@@ -27,9 +27,13 @@ struct lab_port {
 	unsigned peer;   /* index of the port that its packets leave by */
 	unsigned queues; /* RX and as many TX */
 	bool started;
-	struct rte_eth_stats base;  /* at the start, or when fwd statistics were cleared */
-	struct rte_eth_stats shown; /* by the last `show port stats`, for the rates */
-	uint64_t shown_tsc;
+	struct rte_eth_stats base; /* at the start, or when fwd statistics were cleared */
+};
+
+/* What the last `show port stats` showed, for the rates. */
+struct lab_shown {
+	struct rte_eth_stats stats;
+	uint64_t tsc; /* 0: nothing yet */
 };
 
 struct stream_counts {
@@ -57,6 +61,7 @@ struct lab {
 	unsigned stream_count;
 	unsigned lcores[LAB_MAX_LCORES]; /* EAL ids of the forwarding lcores */
 	unsigned lcore_count;
+	struct lab_shown shown[RTE_MAX_ETHPORTS];
 	struct rte_mempool *pool;
 	bool running, record_cycles;
 	unsigned verbose;
@@ -66,9 +71,12 @@ struct lab {
 	struct betanet *mix;
 	uint64_t zero_cycles, zero_packets; /* main: where the statistics were cleared */
 
-	/* --wires */
-	struct wires *wires;
-	struct traffic *traffic;
+	struct mixnet *network; /* what the packets are for */
+	unsigned shaping;       /* enum betanet_shaping */
+	uint64_t shaping_pps;
+	double loops_pps;        /* cover loops of the engine's own; 0: no cover */
+	struct traffic *traffic; /* --wires; else NULL */
+	FILE *log;               /* where progress is shown; NULL: nowhere */
 };
 
 /* Takes the ports that EAL has (or makes wires), the lcores that the options ask for. 0; -ENODEV

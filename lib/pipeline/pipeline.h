@@ -302,8 +302,16 @@ struct neighbour {
 	uint64_t learned_ns;
 };
 
+/* For app/testmix alone, which sets it between betanet_create and betanet_start; neither the public
+ * API nor the relay's configuration leads here. */
+struct pipeline_lab {
+	bool no_replay;  /* tags are neither looked up nor kept: packets may come again and again */
+	bool keep_ports; /* ports are stopped, not closed, so that they can be used once more */
+};
+
 struct betanet {
 	struct betanet_config cfg; /* setup; pointers in it are not kept */
+	struct pipeline_lab lab;
 	char name[64];
 	bool sole;         /* create: the process's one pipeline */
 	_Atomic int state; /* enum lcore_state; control */
@@ -452,8 +460,8 @@ int port_route(const struct betanet *b, const struct endpoint *to, struct endpoi
 /* ports.c */
 int port_configure(struct betanet *b, struct port *p, struct error *err);
 int port_start(struct port *p, struct error *err);
-/* Stops and closes the ethdev; workers must have stopped. */
-void port_stop(struct port *p);
+/* Stops the ethdev, and closes it unless it is to be kept; workers must have stopped. */
+void port_stop(struct port *p, bool keep);
 void port_close(struct port *p);
 /* Frees the mbufs in a ring; NULL is fine. */
 void ring_drop(struct rte_ring *r);

@@ -183,7 +183,7 @@ int port_start(struct port *p, struct error *err)
 	return 0;
 }
 
-void port_stop(struct port *p)
+void port_stop(struct port *p, bool keep)
 {
 	/* empty bursts fetch what was sent */
 	for (unsigned ms = 0; p->kept && ms < AF_XDP_COMPLETION_MS; ms += 10) {
@@ -192,7 +192,8 @@ void port_stop(struct port *p)
 		rte_delay_us_sleep(10000);
 	}
 	rte_eth_dev_stop(p->id);
-	rte_eth_dev_close(p->id);
+	if (!keep)
+		rte_eth_dev_close(p->id);
 }
 
 void ring_drop(struct rte_ring *r)

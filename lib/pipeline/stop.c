@@ -108,7 +108,7 @@ int betanet_stop(struct betanet *b, unsigned deadline_ms, struct betanet_stop_re
 	rep.dropped = b->control_stats.drops[DROP_shutdown];
 	for (unsigned i = 0; i < b->port_count; i++) {
 		ring_drop(b->ports[i].reply);
-		port_stop(&b->ports[i]);
+		port_stop(&b->ports[i], b->lab.keep_ports);
 		rep.pool_kept += b->ports[i].kept;
 	}
 	ring_drop(b->control_rx);

@@ -11,6 +11,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -149,7 +150,7 @@ def run(*args, status=0, feed="", timeout=PATIENCE, **kw):
     """The whole program; its output."""
     p = subprocess.run(eal(**kw) + list(args), env=environment(), input=feed, text=True, timeout=timeout,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    check(p.returncode == status, f"exit status {status} of {' '.join(args)}", f"{p.returncode}\n{p.stdout}")
+    check(p.returncode == status or (status is None and p.returncode), f"exit status {status} of {' '.join(args)}", f"{p.returncode}\n{p.stdout}")
     return p.stdout
 
 
@@ -216,7 +217,14 @@ COMMANDS = [
     ("set burst 16", r"^Number of packets per burst set to 16$"),
     ("set burst 16 17", r'!"17"; allowed: the end of the line'),
     ("show config rxtx", r"packets/burst=16$"),
-    ("set fwd nonsense", r'!"nonsense"; allowed: io\|mac'),
+    ("set fwd nonsense", r'!"nonsense"; allowed: io\|mac\|parse\|sphinx\|sphinx-nodelay\|sphinx-noreplay'),
+    ("show mix", r"!lacks a word; allowed: stats\|drops\|stages\|wheel\|replay\|shaper\|cover\|epoch\|crypto"),
+    ("show mix stats", r"!there is no pipeline: set fwd to a sphinx engine, start"),
+    ("show mix drops", r"!io has nothing to show: set fwd parse or a sphinx engine"),
+    ("show traffic", r"!there is no generator: start the program with --wires"),
+    ("wait traffic 1", r"!start the program with --wires"),
+    ("wait seconds 0", r'!"0"; allowed: seconds from 1 to 86400'),
+    ("wait nonsense 1", r'!"nonsense"; allowed: seconds\|traffic'),
     ("set fwd mac", r"^Set mac packet forwarding mode"),
     ("set fwd io", r"^Set io packet forwarding mode"),
     ("set verbose 2", r'!"2"; allowed: level from 0 to 1'),
@@ -258,6 +266,120 @@ COMMANDS = [
     ("show config rxtx", r"packets/burst=6$"),
     (f"load {TMP}/nested", f'!{TMP}/nested:2: {TMP}/bad:3: bad argument "0"'),
     (f"load {TMP}/endless", r"!load each other more than"),
+]
+
+
+def sent(good, bad=0, cover=0, replayed=0):
+    total = good + bad + cover + replayed
+    return (rf"^  sent: {total} of {total} \(good {good}, bad {bad}, cover {cover}, replayed {replayed}\), "
+            rf"not taken: 0$")
+
+
+def back(good, again=0):
+    return rf"^  returned: {good} of {good}, lost: 0 \(0\.0000 %\), again: {again}, corrupt: 0, "
+
+
+ALL_BACK = r"^  state: judged$", back(1000), sent(1000)
+
+# Generator and sink, and every engine between them.
+TRAFFIC = [
+    ("show traffic", r"^  state: idle$"),
+    ("wait traffic 1", r"!nothing is forwarded: start it first"),
+    ("set packets 0", r'!"0"; allowed: number from 1 to 2000000'),
+    ("set packets 1000", r"set to 1000$"),
+    ("set rate nonsense", r'!"nonsense"; allowed: pps from 0 to 20000000'),
+    ("set rate 4000", r"Offered rate set to 4000 packets/s$"),
+    ("set arrivals nonsense", r'!"nonsense"; allowed: constant\|poisson'),
+    ("set arrivals constant", r"Arrivals set to constant"),
+    ("set share nonsense 1", r'!"nonsense"; allowed: bad\|replayed\|cover'),
+    ("set share bad 91", r'!"91"; allowed: percent from 0 to 90'),
+    ("set share bad 60", r"Share of bad packets set to 60 percent"),
+    ("set share cover 31", r"!would be 91 percent together: at most 90"),
+    ("set share bad 0", r"set to 0 percent"),
+    ("set delay nonsense", r'!"nonsense"; allowed: vrf\|sender\|sum\|none'),
+    ("set delay sender 0", r'!"0"; allowed: .*ms from 0\.1 to 10000'),
+    ("set delay sender 20", r"Delay mode set to sender, mean 20 ms"),
+    ("set cover nonsense", r'!"nonsense"; allowed: off, loops'),
+    ("set cover loops 0", r'!"0"; allowed: pps from 0\.01 to 1000'),
+    ("set shaping constant 1000", r"!fills its empty slots with cover: set cover loops first"),
+    ("set shaping rate", r"!lacks a word; allowed: pps from 1"),
+    ("set record-core-cycles on", ""),
+    ("start", r"building 1000 packets of 1376 bytes", r"io packet forwarding"),
+    ("set rate 1", r"!it is read at the start: stop first"),
+    ("set packets 1", r"!stop first"),
+    ("set delay none", r"!stop first"),
+    ("wait traffic 60", ""),
+    ("show traffic", *ALL_BACK, r"^  offered: 4000 packets/s, constant arrivals; \d+ packets/s over",
+     r"^  residence ms: min", r"^  lateness  ms: min", r"^  send lag  ms: min"),
+    ("stop", *ALL_BACK, r"total io packets=1000\)"),
+    ("set fwd mac", ""),
+    ("start", ""),
+    ("stop", r"state: judged", r"lost: 0 \(0\.0000 %\)"),  # what was sent until then is all back
+    ("set fwd parse", ""),
+    ("set share bad 10", ""),
+    ("set arrivals poisson", ""),
+    ("start", r"building 1111 packets"),
+    ("wait traffic 60", ""),
+    ("stop", back(1111), sent(1000, bad=111), r"Poisson arrivals"),  # parse checks no header of Sphinx
+    ("show mix stages", r"^  parse +\d+ +1111 ", r"^  all stages \d+ cycles/packet"),
+    ("show mix drops", r"^  all +0$"),
+    ("show mix stats", r"!there is no pipeline"),
+    ("set fwd sphinx-nodelay", r"Set sphinx-nodelay packet forwarding mode"),
+    ("start tx_first", r"!tx_first is for io, mac and parse"),
+    ("set share replayed 10", ""),
+    ("set share cover 20", ""),
+    ("start", r"building \d+ packets"),
+    ("wait traffic 60", ""),
+    ("show mix stats", r"^  rx +16\d\d$", r"^  forwarded +1000$"),
+    ("show mix drops", r"^  bad_mac +167 ", r"^  replay +167 ", r"^  all +334$"),
+    ("show mix stages", r"^  open +\d+ +1667 ", r"^  transmit "),
+    ("show mix cover", r"^  loop_rate_pps +off$", r"^  cover_received +333$"),
+    ("stop", back(1000), sent(1000, bad=167, cover=333, replayed=167), r"total sphinx-nodelay packets="),
+    ("show mix wheel", r"^  parked +0$", r"^  lateness, ns below: \d+:"),
+    ("show mix replay", r"^  tags +1333$", r"^  replays +167$"),
+    ("show mix shaper", r"^  mode +off$"),
+    ("show mix epoch", r"^  delay_mode +none$"),
+    ("show mix crypto", r"^  sphinx_key +[0-9a-f]{64}$", r"^  simd_bits +(128|256|512)$"),
+    ("set fwd sphinx-noreplay", ""),
+    ("start", ""),
+    ("wait traffic 60", ""),
+    ("show mix replay", r"^  tags +0$", r"not looked up: engine sphinx-noreplay"),
+    ("stop", back(1000, again=167)),
+    ("show mix drops", r"^  bad_mac +167 ", r"^  all +167$"),
+    ("set fwd sphinx", ""),
+    ("set share bad 0", ""),
+    ("set share replayed 0", ""),
+    ("set share cover 0", ""),
+    ("set verbose 1", ""),
+    ("start", r"building 1000 packets"),
+    ("wait traffic 60", ""),
+    ("stop", *ALL_BACK, r"early: 0$", r"^  route +\d+ +1000 "),  # no packet came back before its time
+    ("set verbose 0", ""),
+    ("set delay vrf 10", r"mode set to vrf, mean 10 ms"),
+    ("start", ""),
+    ("wait traffic 60", ""),
+    ("show mix epoch", r"^  delay_mode +vrf$", r"^  epochs_proved +[1-9]"),
+    ("stop", *ALL_BACK),
+    ("set delay none", ""),
+    ("set cover loops 20", r"Cover set to 20 loops/s"),
+    ("set shaping constant 3000", r"Shaping set to constant, 3000 packets/s for each link"),
+    ("set cover off", r"!shaping constant fills its empty slots with cover"),
+    ("set rate 1000", ""),
+    ("start", ""),
+    ("wait traffic 60", ""),
+    ("show mix shaper", r"^  mode +constant$", r"^  links +1$", r"^  slots_real +1\d\d\d$"),
+    ("stop", back(1000)),
+    ("set shaping rate 2000", r"Shaping set to rate, 2000"),
+    ("set shaping off", r"Shaping set to off"),
+    ("set cover off", r"Cover is off"),
+    ("set rate 0", r"as fast as they are taken"),
+    ("set fwd sphinx-nodelay", ""),
+    ("start", ""),
+    ("wait traffic 60", ""),
+    ("stop", back(1000)),
+    ("set fwd io", ""),
+    ("show mix stats", r"!there is no pipeline"),
+    ("wait seconds 1", ""),
 ]
 
 
@@ -369,8 +491,56 @@ def options():
           p.stdout)
 
 
+def with_traffic():
+    s = Socket("--wires", "--grace", "1", lcores=4, ports=(), memory=512)
+    transcript(s, "wires", TRAFFIC)
+    s.command("quit")
+    check(s.end() == 0, "quit ends with status 0")
+    # an exit: the messages come back
+    out = run("-i", "--wires", "--hops", "1", "--packets", "500", "--rate", "2000", "--forward-mode", "sphinx",
+              "--grace", "1", feed="start\nwait traffic 60\nshow mix stats\nstop\nquit\n", lcores=4, ports=(), memory=512)
+    check(re.search(back(500), out, re.M) and re.search(r"^  delivered +500$", out, re.M), "engine sphinx as the exit", out)
+    # more than can be taken: what is lost is said
+    out = run("-i", "--wires", "--packets", "20000", "--rate", "20000000", "--forward-mode", "sphinx-nodelay",
+              "--rxd", "256", "--grace", "1", feed="start\nwait traffic 60\nstop\nquit\n", lcores=4, ports=(), memory=512)
+    taken = re.search(r"^  sent: (\d+) of 20000 .*not taken: (\d+)$", out, re.M)
+    check(taken and int(taken[2]) > 0 and int(taken[1]) + int(taken[2]) == 20000, "overload: what was not taken is counted", out)
+    for wrong, message in (
+            (["--wires", "--nb-cores", "2"], r"--nb-cores 2: EAL has 4 lcores, .* generator and sink"),
+            (["--wires", "--nb-cores", "1", "--cover", "50", "--bad", "41"], r"are 91 percent together"),
+            (["--wires", "--tx-first"], r"--tx-first and --wires exclude each other"),
+    ):
+        check(re.search(message, run("-i", *wrong, lcores=4, ports=(), memory=512, status=None)), f"refused: {wrong}")
+
+
+def looped_capture():
+    """A capture of one frame, played again and again."""
+    frame = bytes(60)
+    with open(f"{TMP}/loop.pcap", "wb") as f:
+        f.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        f.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
+    ports = (f"net_pcap0,rx_pcap={TMP}/loop.pcap,infinite_rx=1,tx_pcap={TMP}/out.pcap",)
+    out = run("-i", "--forward-mode", "sphinx", feed="start\nset fwd sphinx-nodelay\nstart\nset fwd sphinx-noreplay\nstart\n"
+              "stop\nquit\n", ports=ports, memory=512)
+    check(out.count("loops a capture (infinite_rx=1)") == 2 and "`replay`" in out, "a looped capture is refused", out)
+    check("sphinx-noreplay packet forwarding" in out and "Done." in out, "but not where packets may come again", out)
+
+
+def benchmark():
+    wanted = ("sent", "processed", "dropped", "elapsed", "throughput", "mean processing", "success rate")
+    out = run("--benchmark", "--duration", "1", "--packets", "2000", "--target-pps", "100", ports=(), memory=512)
+    check(all(re.search(rf"^{w} +\d", out, re.M) for w in wanted), "the benchmark's figures", out)
+    check("target of 100 packets/s: reached" in out, "a target within reach: status 0", out)
+    out = run("--benchmark", "--duration", "1", "--packets", "2000", "--target-pps", "100000000", ports=(), memory=512,
+              status=1)
+    check("target of 100000000 packets/s: missed" in out, "a target out of reach: status 1", out)
+
+
 def main():
     files()
+    with_traffic()
+    looped_capture()
+    benchmark()
     on_a_terminal()
     through_the_socket()
     options()
