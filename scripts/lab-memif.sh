@@ -104,7 +104,7 @@ relay_config() { # name own-address-behind own-address-ahead [own IPv6 address o
 			{ device = "net_memif0"; ipv4 = "$2/24"; },
 			{ device = "net_memif1"; ipv4 = "$3/24"; }$back
 		);
-		pipeline = { workers = 1; idle = "sleep"; drain_ms = 12000; ${LAB_PIPELINE:-} };
+		pipeline = { workers = 1; idle = "sleep"; drain_ms = 12000; ${LAB_PIPELINE:-max_queue_depth = 4096;} };
 		# three relays and a load share the CPUs: a wait for one of them is no fault of the relay
 		performance = { target_throughput_pps = 10000; max_avg_latency_ms = 100.0; };
 		replay = { capacity = 8000000; file = "none"; };

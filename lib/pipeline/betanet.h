@@ -254,7 +254,8 @@ struct betanet_stats {
 	uint64_t parked;                  /* in the wheels now */
 	uint64_t queued;                  /* in the shaping queues now */
 	double mean_processing_ns; /* arrival to wheel, plus due time to TX: without the deliberate
-				      delay */
+				      delay and without the next */
+	double mean_shaping_ns;    /* what packets waited for their token or slot */
 	double mean_batch;         /* packets per burst */
 	double throughput_pps;     /* processed, over the time since start */
 	double uptime_s;

@@ -45,6 +45,7 @@ struct packet_meta {
 	uint64_t parked;          /* delay: TSC at insertion into the wheel */
 	uint64_t due;             /* delay: TSC; later if the next hop is not resolved yet */
 	uint64_t delay_ns;        /* delay: the deliberate part */
+	uint64_t queued;          /* due: TSC at insertion into a shaping queue */
 	uint64_t hops_generation; /* route: of the snapshot that `hop` is an index into */
 	uint64_t loop;            /* route: 0; a loop that leaves: its number (cover.c) */
 	uint32_t hop;             /* route */

@@ -167,12 +167,15 @@ static void count_lateness(struct worker *w, uint64_t due, uint64_t now)
 	w->stats.lateness[lateness_bucket(w->b, now > due ? now - due : 0)]++;
 }
 
-static void queue_out(struct worker *w, unsigned feed, struct rte_mbuf **m, unsigned n)
+static void queue_out(
+	struct worker *w, unsigned feed, struct rte_mbuf **m, unsigned n, uint64_t now)
 {
 	unsigned done;
 
 	if (n == 0)
 		return;
+	for (unsigned i = 0; i < n; i++)
+		packet_meta(m[i])->queued = now;
 	done = rte_ring_enqueue_burst(w->feed[feed]->shaping, (void **)m, n, NULL);
 	if (done < n) {
 		w->stats.drops[DROP_shaper_full] += n - done;
@@ -185,6 +188,7 @@ static void to_link(struct worker *w, const struct hop *hop, struct wheel_item *
 {
 	static const struct resolve_request nothing;
 
+	packet_meta(it->obj)->queued = now;
 	if (w->b->port_count && !hop->resolved)
 		wait_again(w, it, &nothing, now);
 	else if (!link_enqueue(hop->link, it->obj))
@@ -247,7 +251,7 @@ unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now, un
 		send_one(w, s, &due[i], &out, now);
 	}
 	for (unsigned p = 0; p < BETANET_MAX_PORTS && n; p++)
-		queue_out(w, p, out.m[p], out.count[p]);
+		queue_out(w, p, out.m[p], out.count[p], now);
 	return n;
 }
 
@@ -255,12 +259,14 @@ unsigned egress_due(struct worker *w, const struct snapshot *s, uint64_t now, un
  * ---------------------------------------------------------------------------------------------------
  */
 
-void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t now)
+void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t released, uint64_t now)
 {
 	const struct packet_meta *meta = packet_meta(m);
 	uint64_t left = RTE_MAX(meta->due, meta->parked);
+	uint64_t after = now > left ? now - left : 0;
 
-	note->cycles = meta->parked - meta->arrival + (now > left ? now - left : 0);
+	note->shaping = released > meta->queued ? RTE_MIN(released - meta->queued, after) : 0;
+	note->cycles = meta->parked - meta->arrival + after - note->shaping;
 	note->bytes = m->pkt_len;
 	note->flag = meta->flag;
 	note->loop = meta->loop;
@@ -274,6 +280,7 @@ void egress_count(struct worker *w, const struct tx_note *note, unsigned n)
 		if (note[i].flag == 0)
 			continue;
 		w->stats.processing_cycles += note[i].cycles;
+		w->stats.shaping_cycles += note[i].shaping;
 		w->stats.processing_count++;
 		if (note[i].loop)
 			cover_left(w, note[i].loop, note[i].now);
@@ -300,6 +307,7 @@ static void take_pending(struct txq *q, uint64_t now)
 	if (room == 0)
 		return;
 	room = token_bucket_take(&q->bucket, now, room);
+	q->released = now;
 	q->pending_count = rte_ring_sc_dequeue_burst(q->shaping, (void **)q->pending, room, NULL);
 	q->pending_since = now;
 }
@@ -314,7 +322,7 @@ static unsigned drain(struct worker *w, struct txq *q, uint64_t now)
 	if (q->pending_count == 0)
 		return 0;
 	for (unsigned i = 0; i < q->pending_count; i++)
-		egress_note(&note[i], q->pending[i], now);
+		egress_note(&note[i], q->pending[i], q->bucket.cost ? q->released : 0, now);
 	sent = txq_send(q, q->pending, q->pending_count);
 	egress_count(w, note, sent);
 	q->pending_count -= sent;

@@ -109,6 +109,7 @@ struct txq {
 		*pending[TX_BURST]; /* owner: taken off the ring, not yet taken by the driver */
 	unsigned pending_count;     /* owner */
 	uint64_t pending_since;     /* owner: TSC */
+	uint64_t released;          /* owner: TSC at which they got their tokens */
 	struct rte_ring *collect;   /* instead of a port; NULL with one */
 	struct staged staged;       /* owner */
 };
@@ -249,7 +250,7 @@ struct stage_stats {
 struct lcore_stats {
 	uint64_t rx, rx_bytes, bursts, processed, forwarded, delivered, tx, tx_bytes, control;
 	uint64_t drops[DROP_COUNT];
-	uint64_t processing_cycles, processing_count;
+	uint64_t processing_cycles, shaping_cycles, processing_count;
 	uint64_t lateness[BETANET_HISTOGRAM_BUCKETS];
 	uint64_t cover_received; /* for us, and no loop of ours */
 	uint64_t parked, queued; /* gauges */
@@ -410,12 +411,13 @@ void egress_discard(struct betanet *b, struct rte_mbuf **m, unsigned n, enum dro
 
 /* What the statistics need of a packet; noted before TX, for afterwards the mbuf may be gone. */
 struct tx_note {
-	uint64_t cycles;
+	uint64_t cycles, shaping; /* of processing; of waiting for a token or a slot */
 	uint32_t bytes;
 	uint8_t flag;       /* enum sphinx_flag; 0: cover */
 	uint64_t loop, now; /* number of a loop of ours, else 0; TSC */
 };
-void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t now);
+/* `released`: when shaping let it go; what it waited until then is deliberate. */
+void egress_note(struct tx_note *note, struct rte_mbuf *m, uint64_t released, uint64_t now);
 void egress_count(struct worker *w, const struct tx_note *note, unsigned n);
 unsigned txq_send(struct txq *q, struct rte_mbuf **m, unsigned n);
 /* The buckets of a histogram of times: cycles into the bucket of their binary logarithm in ns. */

@@ -179,7 +179,7 @@ static unsigned flush(struct worker *w, struct txq *q)
 	if (g->count == 0)
 		return 0;
 	for (unsigned i = 0; i < g->count; i++) {
-		egress_note(&note[i], g->m[i], now);
+		egress_note(&note[i], g->m[i], g->slot[i] ? g->slot[i] : now, now);
 		if (g->cover[i])
 			note[i].flag = 0;
 	}

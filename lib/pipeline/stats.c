@@ -51,7 +51,7 @@ static double ratio(double a, double b)
 
 void betanet_stats_get(const struct betanet *b, struct betanet_stats *s)
 {
-	uint64_t cycles = 0, sent = 0, bursts = 0;
+	uint64_t cycles = 0, shaping = 0, sent = 0, bursts = 0;
 	double hz = (double)b->hz;
 
 	memset(s, 0, sizeof(*s));
@@ -59,12 +59,14 @@ void betanet_stats_get(const struct betanet *b, struct betanet_stats *s)
 	for (unsigned i = 0; i < b->cfg.workers; i++) {
 		add_lcore(s, &b->workers[i].stats);
 		cycles += b->workers[i].stats.processing_cycles;
+		shaping += b->workers[i].stats.shaping_cycles;
 		sent += b->workers[i].stats.processing_count;
 		bursts += b->workers[i].stats.bursts;
 	}
 	if (atomic_load(&b->state) == LCORE_RUN || atomic_load(&b->state) == LCORE_DRAIN)
 		add_ports(b, s);
 	s->mean_processing_ns = ratio((double)cycles * 1e9 / hz, (double)sent);
+	s->mean_shaping_ns = ratio((double)shaping * 1e9 / hz, (double)sent);
 	s->mean_batch = ratio((double)s->processed, (double)bursts);
 	if (b->started)
 		s->uptime_s = (double)((b->stopped ? b->stopped : rte_rdtsc()) - b->started) / hz;

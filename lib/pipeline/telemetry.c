@@ -101,6 +101,7 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 		{"parked", s.parked},
 		{"queued", s.queued},
 		{"mean_processing_ns", (uint64_t)s.mean_processing_ns},
+		{"mean_shaping_ns", (uint64_t)s.mean_shaping_ns},
 		{"mean_batch_x100", (uint64_t)(s.mean_batch * 100)},
 		{"throughput_pps", (uint64_t)s.throughput_pps},
 		{"uptime_s", (uint64_t)s.uptime_s},

@@ -462,6 +462,9 @@ static void shaping_holds_packets_back_without_losing_any(void **state)
 	assert_int_equal(s.dropped, 0);
 	/* a lower bound, which no slow machine can break: 10 at once, 100 more at 1000 a second */
 	assert_true(seconds >= 0.099);
+	/* on average about 45 ms, which are shaping and not processing */
+	assert_true(s.mean_shaping_ns >= 30e6);
+	assert_true(s.mean_processing_ns + s.mean_shaping_ns <= seconds * 1e9);
 	mix_stop(b);
 }
 
