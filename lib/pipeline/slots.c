@@ -8,8 +8,9 @@
  * slot, busy or idle. What a chunk costs is measured all the time. With this a slot is late by the
  * length of a look at the clock, about a microsecond, and by more only where a burst took longer
  * than bursts do (a lost core, a cold cache). Where slots are so dense that the spinning would cost
- * more than a quarter of the worker's time, nothing is guarded: bursts have at most SLOT_BURST
- * packets, and a slot is late by up to what these cost.
+ * more than a quarter of the worker's time (closer than two chunks), nothing is guarded: bursts
+ * have at most SLOT_BURST packets, the least that is worth a vector, and a slot is late by up to
+ * what these cost.
  */
 #include "pipeline/pipeline.h"
 #include "sphinx/frame.h"
@@ -20,8 +21,8 @@
 
 enum {
 	SLOT_CHUNK = 8,
-	SLOT_BURST = 32,
-	SLOT_DENSE = 4,     /* slots closer than so many chunks' costs are not guarded */
+	SLOT_BURST = 16,
+	SLOT_DENSE = 2,     /* slots closer than so many chunks' costs are not guarded */
 	SLOT_SPIN_US = 100, /* a sleeping worker wakes so long before a slot */
 	RATE_VISITS = 64,   /* links looked at in a loop, in turn */
 	STALE_AT_ONCE = 64, /* cover of an old directory thrown away in a slot */
@@ -338,18 +339,17 @@ unsigned slots_serve(struct worker *w, const struct snapshot *s)
 /* ---- what fits before the next slot
  * ------------------------------------------------------------------------- */
 
-/* A quarter more than the average, in which slow bursts count at once and quick ones slowly; a
- * burst that lost its core tells nothing of the next. */
+/* Towards a cost that a third of the bursts exceed, in steps, and a quarter more: those that lost
+ * their core on the way tell nothing of the next, however long it took. */
 static void learn(uint64_t *cost, uint64_t sample)
 {
+	uint64_t step = *cost / 16 + 1;
+
 	sample += sample / 4;
-	sample = RTE_MIN(sample, 4 * *cost);
 	if (sample > *cost)
-		*cost += (sample - *cost) / 4;
-	else
-		*cost -= (*cost - sample) / 64;
-	if (*cost < 16)
-		*cost = 16;
+		*cost += step;
+	else if (*cost > step)
+		*cost -= (step + 1) / 2;
 }
 
 void slots_learn(struct worker *w, unsigned n, uint64_t cycles)

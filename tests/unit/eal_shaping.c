@@ -208,7 +208,7 @@ static void a_relay_has_slots_for_the_next_layer_alone(void **state)
 			betanet_stats_get(n->b, &s);
 			shapingnet_submit(n, k, 0);
 			if (is)
-				shapingnet_until(n, n->real_to[k] == 1);
+				shapingnet_until(n, shapingnet_sent(n, k) > 0);
 			else
 				shapingnet_until_dropped(
 					n, DROP_not_link, s.drops[DROP_not_link] + 1);
