@@ -46,7 +46,7 @@ struct admission {
 static void find_peers(const struct burst *b, const struct snapshot *s, int32_t hop[BURST_MAX],
 	uint64_t source[BURST_MAX])
 {
-	uint8_t key[BURST_MAX][KEY_SIZE];
+	_Alignas(8) uint8_t key[BURST_MAX][RTE_ALIGN(KEY_SIZE, 8)]; /* read by eight bytes */
 	const void *at[BURST_MAX];
 
 	for (unsigned i = 0; i < b->n; i++) {
@@ -191,7 +191,7 @@ static int build_trial(const struct betanet *b, struct trial *t)
 	return r;
 }
 
-/* Of the thread, so that what others take of the core does not count. */
+/* Of this thread: what others take of the core does not count. */
 static uint64_t cpu_ns(void)
 {
 	struct timespec t;

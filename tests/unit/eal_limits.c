@@ -386,19 +386,19 @@ static void a_crowd_of_strangers_takes_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_limits_everyone_is_taken),
-		cmocka_unit_test(only_relays_of_the_directory_are_taken_where_strangers_are_not),
-		cmocka_unit_test(a_stranger_is_held_to_its_burst_and_rate),
-		cmocka_unit_test(a_relay_is_held_to_a_limit_of_its_own),
-		cmocka_unit_test(
-			a_relays_limit_outlives_snapshots_and_begins_anew_with_a_directory),
-		cmocka_unit_test(two_workers_share_a_senders_limit),
-		cmocka_unit_test(a_frame_of_a_wrong_length_uses_up_nothing),
-		cmocka_unit_test(a_packet_above_the_limit_is_not_remembered_and_may_come_again),
-		cmocka_unit_test(relays_have_first_call_on_the_global_limit),
-		cmocka_unit_test(the_global_limit_is_nine_tenths_of_the_measured_capacity),
-		cmocka_unit_test(submitted_packets_wait_for_the_global_limit_and_none_is_lost),
-		cmocka_unit_test(a_crowd_of_strangers_takes_no_memory),
+#define ON_WIRE(f) cmocka_unit_test_teardown(f, lab_teardown)
+		ON_WIRE(without_limits_everyone_is_taken),
+		ON_WIRE(only_relays_of_the_directory_are_taken_where_strangers_are_not),
+		ON_WIRE(a_stranger_is_held_to_its_burst_and_rate),
+		ON_WIRE(a_relay_is_held_to_a_limit_of_its_own),
+		ON_WIRE(a_relays_limit_outlives_snapshots_and_begins_anew_with_a_directory),
+		ON_WIRE(two_workers_share_a_senders_limit),
+		ON_WIRE(a_frame_of_a_wrong_length_uses_up_nothing),
+		ON_WIRE(a_packet_above_the_limit_is_not_remembered_and_may_come_again),
+		ON_WIRE(relays_have_first_call_on_the_global_limit),
+		ON_WIRE(the_global_limit_is_nine_tenths_of_the_measured_capacity),
+		ON_WIRE(submitted_packets_wait_for_the_global_limit_and_none_is_lost),
+		ON_WIRE(a_crowd_of_strangers_takes_no_memory),
 	};
 
 	if (mix_eal_start() < 0)

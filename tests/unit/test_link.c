@@ -25,6 +25,25 @@ static void a_datagram_for_us_is_found(void **state)
 	assert_mix(f, LINK_HEADER6 + 3, LINK_HEADER6, 3);
 }
 
+static void a_datagram_tells_where_it_came_from(void **state)
+{
+	(void)state;
+	for (uint8_t family = 4; family <= 6; family = (uint8_t)(family + 2)) {
+		const struct endpoint want = endpoint_of(&peer, family);
+		struct endpoint from;
+		struct link_view v;
+		uint8_t frame[MAX], *copy;
+		size_t len = datagram(frame, family, DATA);
+
+		assert_int_equal(parse(frame, len, &v), DROP_NONE);
+		memset(&from, 0xee, sizeof(from));
+		copy = exact(frame, v.offset);
+		link_source(copy, v.offset, &from);
+		free(copy);
+		assert_memory_equal(&from, &want, sizeof(from));
+	}
+}
+
 static void each_broken_field_has_its_reason(void **state)
 {
 	static const struct {
@@ -358,6 +377,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_datagram_for_us_is_found),
+		cmocka_unit_test(a_datagram_tells_where_it_came_from),
 		cmocka_unit_test(each_broken_field_has_its_reason),
 		cmocka_unit_test(every_bit_of_an_ipv4_header_is_under_its_checksum),
 		cmocka_unit_test(groups_are_ours_only_for_control),
