@@ -33,7 +33,7 @@ struct trial {
 };
 
 struct search {
-	double low, high;  /* packets/s: bounds of the search; low may turn out too high */
+	double low, high;  /* packets/s: where to begin; the search goes beyond them if it must */
 	double resolution; /* relative: where bisection ends */
 	double loss;       /* allowed share */
 	unsigned max_trials;
@@ -68,17 +68,25 @@ static inline bool search_passes(struct search *s, double pps)
 	}
 }
 
-/* Packets/s; 0 when even a sixteenth of `low` loses. */
+/* Packets/s; 0 when even a sixteenth of `low` loses; at most 16 times `high`. */
 static inline double search_rate(struct search *s)
 {
-	const double least = s->low / 16;
+	const double least = s->low / 16, most = s->high * 16;
 	double low = s->low, high = s->high;
+	bool found_high = false;
 
 	while (!search_passes(s, low)) {
+		found_high = true;
 		high = low;
 		low /= 2;
 		if (low < least)
 			return 0;
+	}
+	while (!found_high && search_passes(s, high)) {
+		low = high;
+		if (high >= most)
+			return most;
+		high = high * 1.25 < most ? high * 1.25 : most;
 	}
 	while (high - low > s->resolution * high) {
 		const double middle = (low + high) / 2;

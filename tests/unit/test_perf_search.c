@@ -102,13 +102,23 @@ static void device_that_always_loses_has_no_rate(void **state)
 	assert_true(search(&d, 0, &s) == 0);
 }
 
-static void upper_bound_is_the_rate_of_a_faster_device(void **state)
+static void rate_above_the_upper_bound_is_found(void **state)
 {
-	struct device d = {.capacity = 1e9, .state = 1};
+	struct device d = {.capacity = 310000, .state = 1};
 	struct search s;
 
 	(void)state;
-	assert_within(search(&d, 0, &s), 120000, RESOLUTION * 1.5);
+	assert_within(search(&d, 0, &s), 310000, RESOLUTION * 1.5);
+}
+
+static void device_that_never_loses_ends_the_search(void **state)
+{
+	struct device d = {.capacity = 1e12, .state = 1};
+	struct search s;
+
+	(void)state;
+	assert_true(search(&d, 0, &s) == 16 * 120000.0);
+	assert_true(s.trials < 30);
 }
 
 /* Three runs each, as many as the report makes: all within 5 % (issue 6). The machine spoils three
@@ -167,7 +177,8 @@ int main(void)
 		cmocka_unit_test(tolerated_loss_raises_the_rate_by_that_loss),
 		cmocka_unit_test(rate_below_the_lower_bound_is_found),
 		cmocka_unit_test(device_that_always_loses_has_no_rate),
-		cmocka_unit_test(upper_bound_is_the_rate_of_a_faster_device),
+		cmocka_unit_test(rate_above_the_upper_bound_is_found),
+		cmocka_unit_test(device_that_never_loses_ends_the_search),
 		cmocka_unit_test(noise_of_the_machine_moves_the_rate_by_less_than_5_percent),
 		cmocka_unit_test(trials_at_a_wrong_rate_do_not_count),
 		cmocka_unit_test(search_on_a_hopeless_machine_ends),
