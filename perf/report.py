@@ -137,7 +137,7 @@ def verdict_of(f, value):
         if value <= f[limit] if lower else value >= f[limit]:
             break
     else:
-        kind, text = "bad", "below the floor"
+        kind, text = "bad", "floor missed"
     why = f'<br/><span class="soft">{esc(f["note"])}</span>' if f.get("note") else ""
     return f'<span class="{kind}">{text}</span>{why}'
 

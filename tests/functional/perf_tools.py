@@ -287,8 +287,8 @@ def report_of_nothing_and_of_a_busy_machine_opens():
 
 def verdicts_follow_floor_and_goal():
     for value, better, want in ((300, "lower", "goal reached"), (900, "lower", "floor reached"),
-                                (1100, "lower", "below the floor"), (1100, "higher", "goal reached"),
-                                (300, "higher", "below the floor")):
+                                (1100, "lower", "floor missed"), (1100, "higher", "goal reached"),
+                                (300, "higher", "floor missed")):
         floor, goal = (1000, 400) if better == "lower" else (400, 1000)
         doc = document([dict(figure("t", [[float(value)]], better), floor=floor, goal=goal)])
         assert want in report.page(doc), (value, better)
