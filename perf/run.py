@@ -7,6 +7,7 @@ import argparse
 import datetime
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,9 +52,9 @@ def known(build):
     return [n for n in PLAN if n in found] + [n for n in found if n not in PLAN]
 
 
-def last_core():
-    """The first core often has the interrupts."""
-    return {max(os.sched_getaffinity(0))}
+def pin():
+    """To the last core: the first often has the interrupts."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def read_figures(path, program):
@@ -92,43 +93,46 @@ class Session:
                                  sorted(os.sched_getaffinity(0))},
                     "environment": environment.environment(build, program)}
 
-    def run(self, name, number, total, args, show):
+    def execute(self, name, args):
+        """One process: (exit status, what it printed, its figures, noise)."""
         arguments, _, _, pinned = PLAN.get(name, OTHER)
-        arguments = args.argument or arguments
-        handle, path = tempfile.mkstemp(prefix="perf-", suffix=".jsonl")
-        os.close(handle)
-        env = dict(os.environ, PERF_JSON=path, PERF_QUICK="1" if args.quick else "0")
-        noise = environment.Noise()
+        with tempfile.TemporaryDirectory(prefix="perf-") as folder:
+            # A fresh copy for each run, under a name of one length: where in memory the system put a file is
+            # the same for all processes that run it, and shows in a stage of some ten cycles; so does a
+            # longer path.
+            path, program = os.path.join(folder, "figures"), os.path.join(folder, "program")
+            shutil.copy(os.path.join(self.build, "perf", f"perf_{name}"), program)
+            open(path, "w").close()
+            env = dict(os.environ, PERF_JSON=path, PERF_QUICK="1" if args.quick else "0")
+            noise = environment.Noise()
+            try:
+                done = subprocess.run([program, *(args.argument or arguments)], env=env, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, errors="replace",
+                                      timeout=args.timeout, preexec_fn=pin if pinned else None)
+                status, text = done.returncode, done.stdout
+            except subprocess.TimeoutExpired:
+                status, text = -1, f"ended after {args.timeout} s"
+            noise = noise.stop()
+            return status, text, read_figures(path, name), noise
+
+    def run(self, name, number, total, args, show):
         try:
-            done = subprocess.run([os.path.join(self.build, "perf", f"perf_{name}"), *arguments], env=env,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  stdin=subprocess.DEVNULL, timeout=args.timeout, errors="replace",
-                                  preexec_fn=(lambda: os.sched_setaffinity(0, last_core())) if pinned else None)
-            status, text = done.returncode, done.stdout
-        except subprocess.TimeoutExpired as e:
-            status, text = -1, f"{e.stdout or ''}\nended after {args.timeout} s"
-        noise = noise.stop()
+            status, text, figures, noise = self.execute(name, args)
+        except ValueError as e:
+            self.failed.append(str(e))
+            print(e)
+            return None
         if show or status != 0:
             print(text.rstrip())
         if status != 0:
             print(f"perf_{name} ended with status {status}")
             self.failed.append(f"perf_{name}, run {number + 1} of {total}: status {status}")
-        try:
-            figures = read_figures(path, name)
-        except ValueError as e:
-            print(e)
-            self.failed.append(str(e))
-            figures = []
         for r in figures:
-            k = compare.key(r)
-            f = self.figures.setdefault(k, {n: r[n] for n in ("name", "labels", "unit", "better")}
+            f = self.figures.setdefault(compare.key(r), {n: r[n] for n in ("name", "labels", "unit", "better")}
                                         | {"program": name, "runs": []})
-            for optional in ("floor", "goal", "note"):
-                if optional in r:
-                    f[optional] = r[optional]
+            f.update({n: r[n] for n in ("floor", "goal", "note") if n in r})
             if r["values"]:
                 f["runs"].append(r["values"])
-        os.unlink(path)
         self.programs.setdefault(name, []).append(dict(noise, status=status))
         return noise
 
@@ -159,7 +163,7 @@ def measure(args, sessions, names):
             turn = sessions if number % 2 == 0 else sessions[::-1]
             for s in turn:
                 noise = s.run(name, number, total, args, show=number == 0 and s is sessions[0] and not args.terse)
-                if number or len(sessions) > 1 or args.terse:
+                if noise and (number or len(sessions) > 1 or args.terse):
                     where = f" of {s.build}" if len(sessions) > 1 else ""
                     print(f"  run {number + 1} of {total}{where}: {noise['seconds']:.1f} s, others "
                           f"{noise['others_percent']:.0f} %", flush=True)
