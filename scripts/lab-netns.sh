@@ -288,6 +288,26 @@ ping_through() {
 	in_ns sender timeout 30 "$build/betanet-client" ping "${common[@]}" "${sets[@]}" --bind 10.77.0.10:0 --count 5 --interval 0.1 --timeout 5
 }
 
+# A file among the client's own loops and drop packets: the exit consumes the drop packets, and the loops come back.
+cover_through() {
+	local receiver=10.77.0.20:7200 before dropped consumed
+	before=$(stat_of exit /mix/stats cover_received)
+	rm -f "$dir/out"
+	ip netns exec "$lab-receiver" timeout 60 "$build/betanet-client" receive "${common[@]}" --bind $receiver --out "$dir/out" --timeout 30 --quiet </dev/null &
+	pid[receiver]=$!
+	sleep 0.3
+	in_ns sender timeout 60 "$build/betanet-client" send "${common[@]}" "${sets[@]}" --bind 10.77.0.10:0 --to $receiver --in "$dir/small" \
+		--cover 100 --cover-loops 30 --cover-drops 30 --cover-time 3 >"$dir/cover.log" 2>&1
+	cat "$dir/cover.log"
+	wait_gone "${pid[receiver]}" 30 && wait "${pid[receiver]}" && unset "pid[receiver]" || return
+	cmp "$dir/small" "$dir/out" || return
+	dropped=$(sed -n 's/^cover: .*, \([0-9]*\) dropped by their last relay.*/\1/p' "$dir/cover.log")
+	sleep 1 # what is still parked
+	consumed=$(($(stat_of exit /mix/stats cover_received) - before))
+	echo "the exit consumed $consumed of $dropped drop packets"
+	[ "$consumed" = "$dropped" ] && grep -q ', 0 lost, .*; no relay stands out' "$dir/cover.log"
+}
+
 # A question with a reply block of the given version, answered by a receiver that does not learn from where it came.
 reply_through() { # version
 	local asker receiver=10.77.0.20:7100
@@ -370,6 +390,7 @@ if [ $started = 3 ]; then
 	check "64 KiB file over IPv6, compared" send_file_v6
 	check "as many packets left as had entered" counts_agree
 	check "ping through the mixnet" ping_through
+	check "a file under the client's own cover traffic" cover_through
 	for version in 258 259 260; do
 		check "reply through blocks of version $version" reply_through $version
 	done
