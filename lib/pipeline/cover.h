@@ -85,12 +85,14 @@ struct cover {
 	uint64_t mean_gap;           /* cycles */
 	bool filling;
 	uint64_t next_look_ns, next_heard_ns, last_poll_ns, voided;
-	uint64_t tsc_base; /* TSC at which this object's nanoseconds begin */
+	uint64_t arrivals, own_drops; /* so far, when last looked at */
+	uint64_t blind_until_ns;      /* we drop what arrives: losses are not judged */
+	uint64_t tsc_base;            /* TSC at which this object's nanoseconds begin */
 
 	/* counters: control writes, anyone reads */
 	uint64_t made, sent, returned, lost;
 	uint64_t unsent;     /* never left: dropped on our side of the first link */
-	uint64_t forgotten;  /* not judged: the directory changed, or a report was lost */
+	uint64_t forgotten;  /* not judged: a new directory, a report lost, drops of our own */
 	uint64_t late;       /* times that passed before their loop was made */
 	uint64_t pool_short; /* not made for want of buffers */
 	uint64_t no_route;   /* not made: families, sets or addresses leave none */

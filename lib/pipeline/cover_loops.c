@@ -14,6 +14,8 @@ enum {
 	LOOPS_MAX = 1 << 16, /* under way at once */
 	LOOK_MS = 10,        /* between two looks for loops that are lost */
 	HEARD_MS = 250,      /* between two counts of others' packets */
+	BLIND_MS = 5000,     /* after drops of our own */
+	OWN_DROPS = 500,     /* ... of more than one in so many arrivals */
 	PAUSE_MS = 200,      /* control was away for so long: perhaps the machine was */
 };
 
@@ -75,19 +77,59 @@ static uint64_t expected_ns(const struct cover *c, const struct loop_health_loop
 	return sum;
 }
 
+/* What this relay drops of its arrivals, whoever sent them. */
+static uint64_t own_drops(const struct betanet_stats *s)
+{
+	static const enum drop_reason why[] = {DROP_pool_full, DROP_global_limit, DROP_peer_limit,
+		DROP_replay_full, DROP_wheel_full, DROP_no_epoch_key};
+	uint64_t n = s->rx_missed + s->rx_no_buffer;
+
+	for (unsigned i = 0; i < RTE_DIM(why); i++)
+		n += s->drops[why[i]];
+	return n;
+}
+
+/*
+ * A relay that drops arrivals loses loops that others led back to it, and must not accuse them. A
+ * flood can blind it so, but not without showing in the drops. What one stranger loses by
+ * exceeding the limits of a source does not count.
+ */
+static void look_at_ourselves(struct cover *c, uint64_t now)
+{
+	struct betanet_stats s;
+	uint64_t drops, arrivals;
+
+	betanet_stats_get(c->b, &s);
+	drops = own_drops(&s);
+	arrivals = s.rx + s.rx_missed;
+	if ((drops - c->own_drops) * OWN_DROPS > arrivals - c->arrivals)
+		c->blind_until_ns = now + BLIND_MS * MS_NS;
+	c->own_drops = drops;
+	c->arrivals = arrivals;
+}
+
+static void lose(struct cover *c, struct cover_loop *l, uint64_t now)
+{
+	if (now < c->blind_until_ns) {
+		c->forgotten++;
+	} else {
+		c->lost++;
+		loop_health_lost(c->health, &l->way);
+	}
+	end(c, l);
+}
+
 static void came_back(struct cover *c, struct cover_loop *l)
 {
 	uint64_t now = cover_ns(c, l->back), took = now - RTE_MIN(now, l->way.sent_ns);
 
 	if (now > l->deadline_ns) {
-		c->lost++;
-		loop_health_lost(c->health, &l->way);
-	} else {
-		c->returned++;
-		c->residual_ns[c->times++ % COVER_TIMES] =
-			(int64_t)took - (int64_t)expected_ns(c, &l->way);
-		loop_health_returned(c->health, &l->way, now);
+		lose(c, l, now);
+		return;
 	}
+	c->returned++;
+	c->residual_ns[c->times++ % COVER_TIMES] = (int64_t)took - (int64_t)expected_ns(c, &l->way);
+	loop_health_returned(c->health, &l->way, now);
 	end(c, l);
 }
 
@@ -162,22 +204,21 @@ void loops_expire(struct cover *c)
 	if (!c->health || now < c->next_look_ns)
 		return;
 	c->next_look_ns = now + LOOK_MS * MS_NS;
+	if (now >= c->next_heard_ns) {
+		c->next_heard_ns = now + HEARD_MS * MS_NS;
+		look_at_ourselves(c, now);
+		loop_health_received(c->health, now, heard(c));
+	}
 	for (uint64_t n = c->oldest; n < c->next; n++) {
 		struct cover_loop *l = &c->loop[n & c->mask];
 
 		if (l->state == LOOP_SENT && now > l->deadline_ns) {
-			c->lost++;
-			loop_health_lost(c->health, &l->way);
-			end(c, l);
+			lose(c, l, now);
 		} else if (l->state == LOOP_MADE &&
 			   now > cover_ns(c, l->due) + COVER_UNSENT_MS * MS_NS) {
 			c->unsent++;
 			end(c, l);
 		}
-	}
-	if (now >= c->next_heard_ns) {
-		c->next_heard_ns = now + HEARD_MS * MS_NS;
-		loop_health_received(c->health, now, heard(c));
 	}
 }
 

@@ -110,9 +110,8 @@ unsigned stock_fill(struct cover *c)
 		return 0;
 	n = draw_routes(c, routes, to);
 	n = n ? cover_buffers(c, m, n) : 0;
-	if (n == 0)
-		return 0;
-	cover_build(c, routes, m, n);
+	if (n)
+		cover_build(c, routes, m, n);
 	for (unsigned i = 0; i < n; i++)
 		put(c, to[i], m[i]);
 	sodium_memzero(routes, sizeof(routes));

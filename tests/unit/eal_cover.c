@@ -291,6 +291,55 @@ static void when_all_loops_are_lost_our_own_links_are_out(void **state)
 	covernet_free(n);
 }
 
+/* Loops that we may have dropped ourselves accuse nobody. */
+static void while_we_drop_arrivals_no_loss_is_judged(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, fast_loops);
+	uint64_t end = rte_rdtsc() + 3 * rte_get_tsc_hz();
+	struct betanet_alarm a;
+	struct betanet_stats s;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 50));
+	n->swallow[3] = true;
+	while (rte_rdtsc() < end) {
+		b->control_stats.drops[DROP_global_limit]++; /* as a worker would count them */
+		covernet_step(n, b);
+	}
+	betanet_stats_get(b, &s);
+	assert_int_equal(s.loops_lost, 0);
+	assert_true(b->cover->forgotten >= 50);
+	assert_false(betanet_alarm_take(b, &a));
+	/* and when that is over, they do */
+	b->cover->blind_until_ns = 0;
+	until_alarm(n, b, "n3", "lost");
+	mix_stop(b);
+	covernet_free(n);
+}
+
+static void two_workers(struct betanet_config *c)
+{
+	fast_loops(c);
+	c->workers = 2;
+	c->shaping = BETANET_SHAPING_POISSON;
+	c->max_rate_pps = 500;
+}
+
+static void with_two_workers_either_reports(void **state)
+{
+	struct covernet *n = covernet_make(0);
+	struct betanet *b = covernet_start(n, two_workers);
+	struct betanet_stats s;
+
+	(void)state;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 200));
+	assert_int_equal(s.loops_lost, 0);
+	assert_true(b->workers[0].stats.processed > 0 && b->workers[1].stats.processed > 0);
+	mix_stop(b);
+	covernet_free(n);
+}
+
 /* A new directory: loops under way are forgotten, not lost; new ones keep to it. */
 static void a_new_directory_forgets_loops_and_goes_on(void **state)
 {
@@ -300,9 +349,12 @@ static void a_new_directory_forgets_loops_and_goes_on(void **state)
 
 	(void)state;
 	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= 50));
+	covernet_use(n, b); /* the same one, read again */
+	assert_int_equal(b->cover->forgotten, 0);
 	n->missing = 3;
 	covernet_write(n);
 	covernet_use(n, b);
+	assert_true(b->cover->forgotten > 0);
 	covernet_run(n, b, 500); /* what was made before */
 	betanet_stats_get(b, &before);
 	n->taken[3] = 0;
@@ -500,6 +552,8 @@ int main(void)
 		cmocka_unit_test(loops_swallowed_by_a_node_are_lost_and_accuse_it),
 		cmocka_unit_test(a_node_that_skips_its_delays_is_early),
 		cmocka_unit_test(when_all_loops_are_lost_our_own_links_are_out),
+		cmocka_unit_test(while_we_drop_arrivals_no_loss_is_judged),
+		cmocka_unit_test(with_two_workers_either_reports),
 		cmocka_unit_test(a_new_directory_forgets_loops_and_goes_on),
 		cmocka_unit_test(without_our_node_in_the_directory_nothing_is_made),
 		cmocka_unit_test(loops_keep_to_the_neighbours_set),
