@@ -52,6 +52,7 @@ void cli_print_port_stats(struct lab *l, uint16_t id, FILE *out);
 int cli_show_mix(void *context, const struct grammar_args *a, struct error *err);
 void cli_print_drops(const struct lab *l, FILE *out);
 void cli_print_stages(const struct lab *l, FILE *out);
+void cli_print_workers(const struct lab *l, FILE *out);
 
 /* cli_traffic.c: what sets up and shows generator, sink and the pipeline's surroundings. */
 int cli_show_traffic(void *context, const struct grammar_args *a, struct error *err);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <rte_cycles.h>
+#include <rte_lcore.h>
 #include <string.h>
 #include "core/bytes.h"
 #include "core/drop.h"
@@ -210,6 +211,21 @@ void cli_print_stages(const struct lab *l, FILE *out)
 			"  all stages %.0f cycles/packet, the lcores' busy time %.0f: %.1f %%\n",
 			sum / (double)packets, (double)cycles / (double)packets,
 			cycles ? 100 * sum / (double)cycles : 0);
+}
+
+/* Which queues the pipeline dealt to whom; where a packet leaves is written in it. */
+void cli_print_workers(const struct lab *l, FILE *out)
+{
+	for (unsigned i = 0; i < l->mix->cfg.workers; i++) {
+		const struct worker *w = &l->mix->workers[i];
+
+		fprintf(out, "Logical Core %u (socket %u) runs worker %u on %u queues:\n", w->lcore,
+			rte_lcore_to_socket_id(w->lcore), i, w->rxq_count);
+		for (unsigned q = 0; q < w->rxq_count; q++)
+			fprintf(out, "  RX P=%u/Q=%u -> next hop\n", w->rxq[q].port->id,
+				w->rxq[q].queue);
+	}
+	fprintf(out, "\n");
 }
 
 int cli_show_mix(void *context, const struct grammar_args *a, struct error *err)

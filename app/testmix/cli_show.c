@@ -204,6 +204,10 @@ void cli_print_fwd_config(const struct lab *l, FILE *out)
 		"%s packet forwarding - ports=%u - cores=%u - streams=%u - NUMA support disabled, "
 		"MP allocation mode: native\n",
 		l->engine->name, l->port_count, l->lcore_count, l->stream_count);
+	if (l->mix) {
+		cli_print_workers(l, out);
+		return;
+	}
 	for (unsigned c = 0; c < l->lcore_count; c++) {
 		unsigned n = 0;
 

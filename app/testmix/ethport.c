@@ -62,14 +62,15 @@ static int configure(struct ethport *p, struct error *err)
 	struct rte_eth_conf conf = {0};
 	struct rte_ether_addr mac;
 	uint16_t rxd = DESCRIPTORS, txd = DESCRIPTORS;
-	int rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+	int rc = rte_eth_dev_configure(p->id, p->queues, p->queues, &conf);
 
 	if (!rc)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rxd, &txd);
-	if (!rc)
-		rc = rte_eth_rx_queue_setup(p->id, 0, rxd, any_socket, NULL, p->pool);
-	if (!rc)
-		rc = rte_eth_tx_queue_setup(p->id, 0, txd, any_socket, NULL);
+	for (uint16_t q = 0; !rc && q < p->queues; q++) {
+		rc = rte_eth_rx_queue_setup(p->id, q, rxd, any_socket, NULL, p->pool);
+		if (!rc)
+			rc = rte_eth_tx_queue_setup(p->id, q, txd, any_socket, NULL);
+	}
 	if (!rc)
 		rc = rte_eth_macaddr_get(p->id, &mac);
 	if (rc)
@@ -81,11 +82,11 @@ static int configure(struct ethport *p, struct error *err)
 
 int ethport_open(struct ethport *p, const char *which, struct error *err)
 {
-	return ethport_open_pool(p, which, MBUFS, 0, err);
+	return ethport_open_wide(p, which, 1, MBUFS, 0, err);
 }
 
-int ethport_open_pool(
-	struct ethport *p, const char *which, unsigned mbufs, uint16_t priv, struct error *err)
+int ethport_open_wide(struct ethport *p, const char *which, unsigned queues, unsigned mbufs,
+	uint16_t priv, struct error *err)
 {
 	char pool[32];
 	int rc;
@@ -94,6 +95,7 @@ int ethport_open_pool(
 	rc = find(p, which, err);
 	if (rc)
 		return rc;
+	p->queues = (uint16_t)queues;
 	rte_eth_dev_get_name_by_port(p->id, p->name);
 	snprintf(pool, sizeof(pool), "testmix_%u", p->id);
 	p->pool = rte_pktmbuf_pool_create(

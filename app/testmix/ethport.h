@@ -8,9 +8,10 @@
 #include <rte_mbuf.h>
 #include "core/error.h"
 
-/* An ethdev with one RX and one TX queue, used by one lcore alone once it runs. */
+/* An ethdev, used by one lcore alone once it runs. */
 struct ethport {
 	uint16_t id;
+	uint16_t queues; /* RX and as many TX: 1 but for ethport_open_wide */
 	char name[64];
 	uint8_t mac[6];
 	struct rte_mempool *pool; /* its own, for both directions */
@@ -25,10 +26,10 @@ enum {
  * those there are); -ENOMEM; the driver's error. */
 int ethport_open(struct ethport *p, const char *which, struct error *err);
 
-/* The same with `mbufs` packet buffers, each with `priv` bytes (a multiple of 8) of private area.
- */
-int ethport_open_pool(
-	struct ethport *p, const char *which, unsigned mbufs, uint16_t priv, struct error *err);
+/* The same with `queues` RX and TX queues, and `mbufs` packet buffers with `priv` bytes (a multiple
+ * of 8) of private area each. */
+int ethport_open_wide(struct ethport *p, const char *which, unsigned queues, unsigned mbufs,
+	uint16_t priv, struct error *err);
 
 /*
  * Starts it and waits until the link is up. A memif client cannot start before its server listens,

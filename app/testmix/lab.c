@@ -173,6 +173,14 @@ static int make_streams(struct lab *l, struct error *err)
 {
 	if (l->options.map_count)
 		return apply_map(l, err);
+	if (l->traffic) {
+		/* a queue for each lcore, in both directions */
+		for (unsigned i = 0; i < l->port_count * l->lcore_count; i++) {
+			l->ports[i % l->port_count].queues = l->lcore_count;
+			add_stream(l, i % l->port_count, i / l->port_count, i / l->port_count);
+		}
+		return 0;
+	}
 	for (unsigned p = 0; p < l->port_count; p++)
 		add_stream(l, p, 0, p % l->lcore_count);
 	return 0;

@@ -77,22 +77,26 @@ static int make_hash(struct traffic *t, struct error *err)
 /* ---- wires ---- */
 
 /* Pairs of ports: what one sends, the other receives. The engine's ends come first. */
-static int make_wires(unsigned depth, struct error *err)
+static int make_wires(unsigned depth, unsigned queues, struct error *err)
 {
 	static const char *const name[] = {TRAFFIC_NEAR_ENDS, "gen", "sink"};
 	enum { ENDS = sizeof(name) / sizeof(name[0]) };
-	struct rte_ring *ring[ENDS];
+	struct rte_ring *ring[ENDS][TRAFFIC_QUEUES];
+	char text[RTE_RING_NAMESIZE];
 
-	for (unsigned i = 0; i < ENDS; i++) {
-		ring[i] = rte_ring_create(name[i], depth, SOCKET_ID_ANY,
+	for (unsigned i = 0; i < ENDS * queues; i++) {
+		struct rte_ring **r = &ring[i / queues][i % queues];
+
+		snprintf(text, sizeof(text), "%s_%u", name[i / queues], i % queues);
+		*r = rte_ring_create(text, depth, SOCKET_ID_ANY,
 			RING_F_EXACT_SZ | RING_F_SP_ENQ | RING_F_SC_DEQ);
-		if (!ring[i])
+		if (!*r)
 			return error_set(err, rte_errno, "no memory for a wire of %u packets: %s",
 				depth, rte_strerror(rte_errno));
 	}
 	for (unsigned i = 0; i < ENDS; i++)
-		if (rte_eth_from_rings(name[i], &ring[i], 1, &ring[(i + ENDS / 2) % ENDS], 1, 0) <
-			0)
+		if (rte_eth_from_rings(
+			    name[i], ring[i], queues, ring[(i + ENDS / 2) % ENDS], queues, 0) < 0)
 			return error_set(err, rte_errno ? rte_errno : EIO,
 				"port %s cannot be made of rings: %s", name[i],
 				rte_strerror(rte_errno));
@@ -104,6 +108,7 @@ int traffic_create(const struct cli_options *o, const unsigned lcore[2], struct 
 {
 	/* the generator's buffers go through the rings into the engine and back */
 	const uint16_t priv = RTE_ALIGN(sizeof(struct packet_meta), RTE_MBUF_PRIV_ALIGN);
+	const unsigned queues = (unsigned)o->lcores;
 	struct traffic *t = calloc(1, sizeof(*t));
 	struct rte_ether_addr mac;
 	uint16_t id;
@@ -119,11 +124,14 @@ int traffic_create(const struct cli_options *o, const unsigned lcore[2], struct 
 	t->payload_size = o->payload_size;
 	t->frame_size = WIRE_HEADERS + FRAME_SIZE + SPHINX_HEADER_SIZE + t->payload_size;
 	randombytes_buf(t->digest_key, sizeof(t->digest_key));
-	rc = make_wires((unsigned)o->rxd, err);
+	if (queues > TRAFFIC_QUEUES)
+		return error_set(err, EINVAL, "--nb-cores %u: wires have at most %d queues", queues,
+			TRAFFIC_QUEUES);
+	rc = make_wires((unsigned)o->rxd, queues, err);
 	if (!rc)
-		rc = ethport_open_pool(&t->gen, "net_ring_gen", MBUFS, priv, err);
+		rc = ethport_open_wide(&t->gen, "net_ring_gen", queues, MBUFS, priv, err);
 	if (!rc)
-		rc = ethport_open_pool(&t->sink, "net_ring_sink", SINK_MBUFS, priv, err);
+		rc = ethport_open_wide(&t->sink, "net_ring_sink", queues, SINK_MBUFS, priv, err);
 	if (!rc)
 		rc = ethport_start(&t->gen, ethport_now(), &t->stop, err);
 	if (!rc)

@@ -16,12 +16,15 @@
 /*
  * Generator and sink of the lab, on an lcore each, at the other ends of two wires (pairs of ports
  * joined by rings): what the generator sends is what the engine's first port receives, what its
- * second port sends comes to the sink.
+ * second port sends comes to the sink. A wire has a queue for each of the engine's lcores; bursts
+ * go over them in turn.
  *
  * Packets are unique, valid, and made ahead, with what has to come back for each: the same bytes
  * from io, mac and parse, the packet for the next hop (or the message) from a sphinx engine. The
  * sink compares every byte, by a keyed hash.
  */
+enum { TRAFFIC_QUEUES = 16 };
+
 enum traffic_kind { TRAFFIC_GOOD, TRAFFIC_BAD, TRAFFIC_COVER, TRAFFIC_REPLAYED, TRAFFIC_KINDS };
 
 /* What comes back. */
@@ -82,6 +85,7 @@ struct traffic {
 	bool running, judged;
 
 	/* generator writes */
+	uint16_t next_queue;
 	_Atomic uint64_t *sent_ns;            /* of each packet: when it was sent; 0: not */
 	_Atomic uint64_t sent[TRAFFIC_KINDS]; /* taken by the port */
 	_Atomic uint64_t refused;             /* the port took no more: lost on the way in */
@@ -97,8 +101,9 @@ struct traffic {
 };
 
 /*
- * Makes the wires, of options->rxd packets: ethdevs net_ring_NAME for the names below, and those of
- * generator and sink. EAL must run. 0; -ENOMEM or a driver's error.
+ * Makes the wires, of options->rxd packets in each of options->lcores queues: ethdevs net_ring_NAME
+ * for the names below, and those of generator and sink. EAL must run. 0; -ENOMEM or a driver's
+ * error.
  */
 int traffic_create(const struct cli_options *o, const unsigned lcore[2], struct traffic **out,
 	struct error *err); /* *out is the caller's to free in any case */

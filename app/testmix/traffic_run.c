@@ -55,10 +55,13 @@ static void send_arp(struct ethport *port, const struct wire_end *self,
 static void drain(struct ethport *port)
 {
 	struct rte_mbuf *m[ETHPORT_BURST];
-	uint16_t n = rte_eth_rx_burst(port->id, 0, m, ETHPORT_BURST);
 
-	if (n)
-		rte_pktmbuf_free_bulk(m, n);
+	for (uint16_t q = 0; q < port->queues; q++) {
+		uint16_t n = rte_eth_rx_burst(port->id, q, m, ETHPORT_BURST);
+
+		if (n)
+			rte_pktmbuf_free_bulk(m, n);
+	}
 }
 
 static void wait_until(struct traffic *t, uint64_t due)
@@ -99,7 +102,8 @@ static uint64_t send_slots(struct traffic *t, uint64_t at, unsigned n)
 				&t->sent_ns[s->packet], ethport_now(), memory_order_relaxed);
 	}
 	if (made)
-		taken = rte_eth_tx_burst(t->gen.id, 0, m, (uint16_t)made);
+		taken = rte_eth_tx_burst(t->gen.id, t->next_queue, m, (uint16_t)made);
+	t->next_queue = (uint16_t)((t->next_queue + 1) % t->gen.queues);
 	for (unsigned i = 0; i < taken; i++) {
 		const struct traffic_slot *s = &t->slots[at + i];
 
@@ -272,6 +276,20 @@ static void ask(struct traffic *t, uint64_t *next, uint64_t now)
 	*next = now + ARP_INTERVAL_NS;
 }
 
+static unsigned receive(struct traffic *t, uint16_t queue)
+{
+	struct rte_mbuf *m[ETHPORT_BURST];
+	uint16_t n = rte_eth_rx_burst(t->sink.id, queue, m, ETHPORT_BURST);
+	uint64_t now = ethport_now();
+
+	for (uint16_t i = 0; i < n; i++) {
+		take_frame(t, rte_pktmbuf_mtod(m[i], const uint8_t *), rte_pktmbuf_data_len(m[i]),
+			now);
+		rte_pktmbuf_free(m[i]);
+	}
+	return n;
+}
+
 int traffic_receive(void *arg)
 {
 	struct traffic *t = arg;
@@ -279,16 +297,11 @@ int traffic_receive(void *arg)
 
 	ethport_short_sleeps();
 	while (!atomic_load(&t->stop)) {
-		struct rte_mbuf *m[ETHPORT_BURST];
-		uint16_t n = rte_eth_rx_burst(t->sink.id, 0, m, ETHPORT_BURST);
-		uint64_t now = ethport_now();
+		unsigned n = 0;
 
-		ask(t, &next_ask, now);
-		for (uint16_t i = 0; i < n; i++) {
-			take_frame(t, rte_pktmbuf_mtod(m[i], const uint8_t *),
-				rte_pktmbuf_data_len(m[i]), now);
-			rte_pktmbuf_free(m[i]);
-		}
+		ask(t, &next_ask, ethport_now());
+		for (uint16_t q = 0; q < t->sink.queues; q++)
+			n += receive(t, q);
 		if (n == 0 && t->sleep)
 			ethport_sleep_ns(ETHPORT_IDLE_US * 1000);
 		else if (n == 0)

@@ -500,6 +500,12 @@ def with_traffic():
     out = run("-i", "--wires", "--hops", "1", "--packets", "500", "--rate", "2000", "--forward-mode", "sphinx",
               "--grace", "1", feed="start\nwait traffic 60\nshow mix stats\nstop\nquit\n", lcores=4, ports=(), memory=512)
     check(re.search(back(500), out, re.M) and re.search(r"^  delivered +500$", out, re.M), "engine sphinx as the exit", out)
+    # two workers: each has a queue of each wire
+    out = run("-i", "--wires", "--nb-cores", "2", "--packets", "2000", "--rate", "4000", "--forward-mode", "sphinx-nodelay",
+              "--grace", "1", feed="start\nwait traffic 60\nstop\nset fwd parse\nstart\nwait traffic 60\nstop\nquit\n",
+              lcores=5, ports=(), memory=512)
+    check(len(re.findall(back(2000), out, re.M)) == 2 and "Logical Core 2 (socket 0) runs worker 1 on 2 queues" in out,
+          "two forwarding lcores", out)
     # more than can be taken: what is lost is said
     out = run("-i", "--wires", "--packets", "20000", "--rate", "20000000", "--forward-mode", "sphinx-nodelay",
               "--rxd", "256", "--grace", "1", feed="start\nwait traffic 60\nstop\nquit\n", lcores=4, ports=(), memory=512)
@@ -507,6 +513,7 @@ def with_traffic():
     check(taken and int(taken[2]) > 0 and int(taken[1]) + int(taken[2]) == 20000, "overload: what was not taken is counted", out)
     for wrong, message in (
             (["--wires", "--nb-cores", "2"], r"--nb-cores 2: EAL has 4 lcores, .* generator and sink"),
+            (["--wires", "--nb-cores", "17"], r"--nb-cores 17: wires have at most 16 queues"),
             (["--wires", "--nb-cores", "1", "--cover", "50", "--bad", "41"], r"are 91 percent together"),
             (["--wires", "--tx-first"], r"--tx-first and --wires exclude each other"),
     ):

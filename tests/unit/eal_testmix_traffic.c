@@ -279,6 +279,7 @@ static int set_options(void **state)
 	options = (struct cli_options){.packets = GOOD,
 		.rate = 2000,
 		.rxd = 1024,
+		.lcores = 1,
 		.hops = 2,
 		.grace = 1,
 		.payload_size = 1024,
