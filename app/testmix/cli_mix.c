@@ -141,7 +141,7 @@ static void show_crypto(const struct lab *l, const struct betanet_stats *s, FILE
 	char key[65];
 
 	(void)s;
-	hex_encode(key, l->network->public[0], 32);
+	hex_encode(key, l->network->keys.public_key[0], 32);
 	fprintf(out, "  %-22s %s\n", "sphinx_key", key);
 	fprintf(out, "  %-22s %u\n", "payload_size", l->mix->cfg.payload_size);
 	fprintf(out, "  %-22s %u\n", "simd_bits", cpu_simd_bits());

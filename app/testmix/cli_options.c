@@ -77,6 +77,10 @@ static const struct optable_row rows[] = {
 		"the last two lcores"},
 	{"packets", "N", OPT_NUMBER, AT(packets), 1, 2000000, "20000",
 		"good packets that the generator makes ahead for a start"},
+	{"store", "FILE", OPT_TEXT, AT(store), 0, 0, NULL,
+		"keep the packets in FILE and take them from there when they are as they should "
+		"be; "
+		"the key of the lab's relay is in it"},
 	{"rate", "PPS", OPT_NUMBER, AT(rate), 0, 20000000, "10000",
 		"offered packets per second; 0: as fast as they are taken"},
 	{"arrivals", "constant|poisson", OPT_CHOICE, AT(poisson), 0, 0, "constant",
@@ -117,6 +121,9 @@ static int check_together(const struct cli_options *o, struct error *err)
 	if (o->map_count && o->wires)
 		return error_set(
 			err, EINVAL, "--config and --wires exclude each other: use --nb-cores");
+	if (o->store && !o->wires)
+		return error_set(err, EINVAL,
+			"--store is where the generator keeps its packets: it needs --wires");
 	if (o->bad + o->replayed + o->cover > 90)
 		return error_set(err, EINVAL,
 			"--bad, --replayed and --cover are %g percent together: at most 90",

@@ -29,6 +29,7 @@ struct cli_options {
 	/* generator and sink, wired to the engine */
 	bool wires;
 	uint64_t packets, rate, hops;
+	const char *store; /* file of packets; NULL: memory only */
 	unsigned poisson;
 	double bad, replayed, cover; /* percent of what is sent */
 	uint64_t grace;

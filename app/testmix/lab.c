@@ -9,11 +9,13 @@
 #include <rte_malloc.h>
 #include <string.h>
 #include <time.h>
+#include "core/secmem.h"
 #include "engine.h"
 #include "mixnet.h"
 #include "pipeline/betanet.h"
 #include "pipeline/burst.h"
 #include "traffic.h"
+#include "traffic_store.h"
 #include "vrf/delay.h"
 
 enum {
@@ -207,6 +209,30 @@ static int make_pool(struct lab *l, struct error *err)
 				 n);
 }
 
+/* With the keys that stored packets are for. */
+static int make_network(struct lab *l, struct error *err)
+{
+	const struct cli_options *o = &l->options;
+	struct mixnet_keys *keys = secmem_alloc(sizeof(*keys));
+	bool stored = false;
+	int rc = 0;
+
+	if (!keys)
+		return error_set(err, ENOMEM, "no locked memory for the keys; raise `ulimit -l`");
+	if (o->store)
+		rc = traffic_store_keys(o->store, keys, &stored, err);
+	if (!rc && stored && keys->hops != o->hops)
+		rc = error_set(err, EINVAL,
+			"--store %s: its packets have %u hops, not %" PRIu64
+			": give --hops %u, or remove it",
+			o->store, keys->hops, o->hops, keys->hops);
+	if (!rc)
+		rc = mixnet_create((unsigned)o->hops, l->port_count - 1, stored ? keys : NULL,
+			&l->network, err);
+	secmem_free(keys);
+	return rc;
+}
+
 int lab_open(struct lab *l, const struct cli_options *o, struct error *err)
 {
 	int rc;
@@ -225,7 +251,7 @@ int lab_open(struct lab *l, const struct cli_options *o, struct error *err)
 	if (!rc)
 		rc = make_pool(l, err);
 	if (!rc)
-		rc = mixnet_create((unsigned)o->hops, l->port_count - 1, &l->network, err);
+		rc = make_network(l, err);
 	if (!rc && l->traffic)
 		l->traffic->network = l->network;
 	/* once only, where it can be: net_pcap, for one, cannot be set up again */

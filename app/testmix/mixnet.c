@@ -28,12 +28,11 @@ static void make_keys(struct mixnet *m)
 {
 	uint8_t other[32];
 
-	randombytes_buf(m->secret, sizeof(m->secret));
-	randombytes_buf(m->vrf_seed, sizeof(m->vrf_seed));
-	crypto_scalarmult_base(m->public[0], m -> secret);
-	for (unsigned i = 1; i < m->hops; i++) {
+	randombytes_buf(m->keys.secret, sizeof(m->keys.secret));
+	crypto_scalarmult_base(m->keys.public_key[0], m->keys.secret);
+	for (unsigned i = 1; i < m->keys.hops; i++) {
 		randombytes_buf(other, sizeof(other));
-		crypto_scalarmult_base(m->public[i], other);
+		crypto_scalarmult_base(m->keys.public_key[i], other);
 	}
 	sodium_memzero(other, sizeof(other));
 }
@@ -62,7 +61,7 @@ static size_t write_node(
 	sodium_memzero(unused, sizeof(unused));
 	hex_encode(id, i ? identity : m->node_id, 32);
 	hex_encode(vrf, vrf_key, 32);
-	hex_encode(sphinx, m->public[i], 32);
+	hex_encode(sphinx, m->keys.public_key[i], 32);
 	return (size_t)snprintf(out, size,
 		"%s{ name = \"mix%u\"; layer = %u; address = \"%s\"; identity_key = \"%s\"; "
 		"sphinx_key = \"%s\"; vrf_key = \"%s\"; }\n",
@@ -87,7 +86,7 @@ static int sign_directory(struct mixnet *m, struct error *err)
 		"valid_until = \"2099-01-01T00:00:00Z\";\nnodes = (\n",
 		id);
 	rc = own_vrf_key(m, vrf_key, err);
-	for (unsigned i = 0; i < m->hops; i++) {
+	for (unsigned i = 0; i < m->keys.hops; i++) {
 		at += write_node(m, i, vrf_key, text + at, sizeof(text) - at);
 		crypto_sign_keypair(vrf_key, unused);
 	}
@@ -108,7 +107,8 @@ static int sign_directory(struct mixnet *m, struct error *err)
 	return rc;
 }
 
-int mixnet_create(unsigned hops, unsigned last, struct mixnet **out, struct error *err)
+int mixnet_create(unsigned hops, unsigned last, const struct mixnet_keys *keys, struct mixnet **out,
+	struct error *err)
 {
 	struct mixnet *m = secmem_alloc(sizeof(*m));
 	int rc;
@@ -116,14 +116,18 @@ int mixnet_create(unsigned hops, unsigned last, struct mixnet **out, struct erro
 	if (!m)
 		return error_set(err, ENOMEM, "no locked memory for the keys; raise `ulimit -l`");
 	memset(m, 0, sizeof(*m));
-	m->hops = hops;
-	for (unsigned i = 0; i < hops; i++) {
+	randombytes_buf(m->vrf_seed, sizeof(m->vrf_seed));
+	m->keys.hops = hops;
+	if (keys)
+		m->keys = *keys;
+	else
+		make_keys(m);
+	for (unsigned i = 0; i < m->keys.hops; i++) {
 		m->address[i] = i ? mixnet_peer_address(last) : mixnet_own_address(0);
 		m->address[i].port = (uint16_t)(MIXNET_UDP_PORT + i);
 	}
 	m->sink = mixnet_peer_address(last);
 	m->sink.port = MIXNET_SINK_PORT;
-	make_keys(m);
 	rc = sign_directory(m, err);
 	if (rc)
 		mixnet_free(m);

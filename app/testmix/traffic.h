@@ -141,6 +141,10 @@ bool traffic_complete(const struct traffic *t);
 /* What `show traffic` prints. */
 void traffic_print(const struct traffic *t, FILE *out);
 
+/* Room for packets, none made yet; without any. */
+int traffic_allocate(struct traffic *t, const struct cli_options *o, struct error *err);
+void traffic_discard(struct traffic *t);
+
 /* traffic_run.c: the lcores' functions; `arg` is the struct traffic. */
 int traffic_generate(void *arg);
 int traffic_receive(void *arg);

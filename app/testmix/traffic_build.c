@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The lab's packets, made ahead with what has to come back for each. */
 #include "traffic.h"
+#include "traffic_store.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -79,7 +80,7 @@ static void lay_out(struct traffic *t)
 	qsort(t->slots, t->slot_count, sizeof(t->slots[0]), by_position);
 }
 
-static void discard(struct traffic *t)
+void traffic_discard(struct traffic *t)
 {
 	free(t->frames);
 	free(t->packets);
@@ -93,12 +94,12 @@ static void discard(struct traffic *t)
 	t->packet_count = 0;
 }
 
-static int allocate(struct traffic *t, const struct cli_options *o, struct error *err)
+int traffic_allocate(struct traffic *t, const struct cli_options *o, struct error *err)
 {
 	const double rest = 1 - (o->bad + o->replayed + o->cover) / 100,
 		     all = (double)o->packets / rest;
 
-	discard(t);
+	traffic_discard(t);
 	t->good = t->counts[TRAFFIC_GOOD] = o->packets;
 	t->counts[TRAFFIC_BAD] = (uint64_t)(all * o->bad / 100 + 0.5);
 	t->counts[TRAFFIC_COVER] = (uint64_t)(all * o->cover / 100 + 0.5);
@@ -111,7 +112,7 @@ static int allocate(struct traffic *t, const struct cli_options *o, struct error
 	t->replayed = o->replayed;
 	t->cover = o->cover;
 	t->mean_delay_ms = o->mean_delay_ms;
-	t->made_hops = t->network->hops;
+	t->made_hops = t->network->keys.hops;
 	t->frames = calloc(t->packet_count, t->frame_size);
 	t->packets = calloc(t->packet_count, sizeof(*t->packets));
 	t->slots = calloc(t->slot_count, sizeof(*t->slots));
@@ -119,7 +120,7 @@ static int allocate(struct traffic *t, const struct cli_options *o, struct error
 	t->sent_ns = calloc(t->packet_count, sizeof(*t->sent_ns));
 	if (t->frames && t->packets && t->slots && t->seen && t->sent_ns)
 		return 0;
-	discard(t);
+	traffic_discard(t);
 	return error_set(err, ENOMEM,
 		"no memory for %" PRIu64 " packets of %zu bytes; lower --packets", o->packets,
 		t->frame_size);
@@ -158,9 +159,9 @@ static void draw_route(struct traffic *t, struct traffic_packet *p, struct sphin
 
 	memset(route, 0, sizeof(*route));
 	route->version = SPHINX_V259;
-	route->hops = p->kind == TRAFFIC_COVER ? 1 : net->hops;
+	route->hops = p->kind == TRAFFIC_COVER ? 1 : net->keys.hops;
 	for (unsigned i = 0; i < route->hops; i++) {
-		memcpy(route->hop[i].public_key, net->public[i], 32);
+		memcpy(route->hop[i].public_key, net->keys.public_key[i], 32);
 		address_encode(route->hop[i].address, &net->address[i]);
 		if (i + 1 < route->hops)
 			route->hop[i].delay_ns = draw_delay(t->mean_delay_ms);
@@ -186,7 +187,7 @@ static int mark_mixed(struct builder *b, uint64_t first, unsigned n)
 		packet[k] = b->copy + k * size;
 		memcpy(packet[k], packet_bytes(t, first + k), size);
 	}
-	sphinx_open_burst(b->unwrap, t->network->secret, packet, size, n, status);
+	sphinx_open_burst(b->unwrap, t->network->keys.secret, packet, size, n, status);
 	sphinx_finish_burst(b->unwrap, status, hop);
 	for (unsigned k = 0; k < n; k++) {
 		struct traffic_packet *p = &t->packets[first + k];
@@ -197,7 +198,7 @@ static int mark_mixed(struct builder *b, uint64_t first, unsigned n)
 			return error_set(&b->error, EIO,
 				"a packet that was built cannot be unwrapped: %s",
 				sphinx_status_text(status[k]));
-		if (t->network->hops > 1)
+		if (t->network->keys.hops > 1)
 			mark(t, &p->mark[TRAFFIC_MIXED], packet[k], size);
 		else
 			mark(t, &p->mark[TRAFFIC_MIXED], b->message[k], b->item[k].message_len);
@@ -316,16 +317,11 @@ static int wait_builders(struct traffic *t, struct builder b[2], FILE *log, stru
 	return rc;
 }
 
-int traffic_build(struct traffic *t, const struct cli_options *o, FILE *log, struct error *err)
+static int build(struct traffic *t, const struct cli_options *o, FILE *log, struct error *err)
 {
 	struct builder *b;
-	int rc;
+	int rc = traffic_allocate(t, o, err);
 
-	if (t->packet_count && t->good == o->packets && t->bad == o->bad &&
-		t->replayed == o->replayed && t->cover == o->cover &&
-		t->mean_delay_ms == o->mean_delay_ms && t->made_hops == t->network->hops)
-		return 0;
-	rc = allocate(t, o, err);
 	if (rc)
 		return rc;
 	lay_out(t);
@@ -349,6 +345,30 @@ int traffic_build(struct traffic *t, const struct cli_options *o, FILE *log, str
 		if (t->packets[i].delay_ns > t->longest_ns)
 			t->longest_ns = t->packets[i].delay_ns;
 	if (rc)
-		discard(t);
+		traffic_discard(t);
+	return rc;
+}
+
+int traffic_build(struct traffic *t, const struct cli_options *o, FILE *log, struct error *err)
+{
+	bool loaded = false;
+	int rc = 0;
+
+	if (t->packet_count && t->good == o->packets && t->bad == o->bad &&
+		t->replayed == o->replayed && t->cover == o->cover &&
+		t->mean_delay_ms == o->mean_delay_ms && t->made_hops == t->network->keys.hops)
+		return 0;
+	if (o->store)
+		rc = traffic_store_load(t, o, o->store, &loaded, err);
+	if (loaded && log)
+		fprintf(log, "%" PRIu64 " packets are in %s\n", t->packet_count, o->store);
+	if (rc || loaded)
+		return rc;
+	rc = build(t, o, log, err);
+	if (!rc && o->store) {
+		rc = traffic_store_save(t, o->store, err);
+		if (!rc && log)
+			fprintf(log, "written to %s\n", o->store);
+	}
 	return rc;
 }

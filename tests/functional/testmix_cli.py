@@ -506,6 +506,21 @@ def with_traffic():
               lcores=5, ports=(), memory=512)
     check(len(re.findall(back(2000), out, re.M)) == 2 and "Logical Core 2 (socket 0) runs worker 1 on 2 queues" in out,
           "two forwarding lcores", out)
+    # packets of a file
+    args = ("-i", "--wires", "--packets", "600", "--rate", "3000", "--store", f"{TMP}/store", "--grace", "1",
+            "--forward-mode", "sphinx-nodelay", "--bad", "10")
+    more = dict(feed="show mix crypto\nstart\nwait traffic 60\nshow mix crypto\nstop\nquit\n", lcores=4, ports=(), memory=512)
+    first, second = run(*args, **more), run(*args, **more)
+    key = re.compile(r"^  sphinx_key +(\w{64})$", re.M)
+    check(re.search(back(600), first, re.M) and f"written to {TMP}/store" in first, "packets are stored", first)
+    check(re.search(back(600), second, re.M) and f"667 packets are in {TMP}/store" in second and
+          "building" not in second, "stored packets are taken", second)
+    check(key.search(first)[1] == key.search(second)[1], "for the key that they were made for")
+    check(os.stat(f"{TMP}/store").st_mode & 0o077 == 0, "the file is the owner's alone")
+    out = run(*args, "--hops", "2", **{**more, "status": 1})
+    check("its packets have 3 hops, not 2: give --hops 3" in out, "stored packets of other routes are refused", out)
+    os.truncate(f"{TMP}/store", 100000)
+    check("cut off; remove it" in run(*args, **{**more, "status": 1}), "a file that was cut off is refused")
     # more than can be taken: what is lost is said
     out = run("-i", "--wires", "--packets", "20000", "--rate", "20000000", "--forward-mode", "sphinx-nodelay",
               "--rxd", "256", "--grace", "1", feed="start\nwait traffic 60\nstop\nquit\n", lcores=4, ports=(), memory=512)

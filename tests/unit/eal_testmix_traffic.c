@@ -71,7 +71,7 @@ static unsigned unwrap(unsigned at, struct rte_mbuf *m)
 	struct sphinx_hop hop;
 
 	(void)at;
-	return sphinx_unwrap(crypto, network->secret, packet_of(m), size, &hop) == SPHINX_ok &&
+	return sphinx_unwrap(crypto, network->keys.secret, packet_of(m), size, &hop) == SPHINX_ok &&
 	       hop.flag == SPHINX_FLAG_FORWARD;
 }
 
@@ -217,7 +217,7 @@ static void packets_are_unique_and_bad_ones_fail_their_mac(void **state)
 			assert_int_not_equal(traffic->packets[k].mark[TRAFFIC_SAME].key,
 				traffic->packets[i].mark[TRAFFIC_SAME].key);
 		memcpy(copy, p, size);
-		status = sphinx_unwrap(crypto, network->secret, copy, size, &h);
+		status = sphinx_unwrap(crypto, network->keys.secret, copy, size, &h);
 		ok += status == SPHINX_ok && h.flag == SPHINX_FLAG_FORWARD;
 		final += status == SPHINX_ok && h.flag == SPHINX_FLAG_FINAL;
 		bad += status == SPHINX_bad_mac;
@@ -307,7 +307,8 @@ static int start(void **state)
 
 	set_options(state);
 	if (traffic_create(&options, lcores, &traffic, &err) ||
-		mixnet_create(2, 1, &network, &err) || ethport_open(&in, "net_ring_mix0", &err) ||
+		mixnet_create(2, 1, NULL, &network, &err) ||
+		ethport_open(&in, "net_ring_mix0", &err) ||
 		ethport_open(&out, "net_ring_mix1", &err) ||
 		ethport_start(&in, ethport_now(), &never, &err) ||
 		ethport_start(&out, ethport_now(), &never, &err)) {
