@@ -10,7 +10,20 @@
 #include "mix/sizing.h"
 
 /* Order of the terms. */
-enum { PARKED, RX, TX, SHAPING, LINKS, LINK_COVER, SUBMIT, BURSTS, CONTROL, CACHES, RESERVE, LOOPS };
+enum {
+	PARKED,
+	RX,
+	TX,
+	SHAPING,
+	LINKS,
+	LINK_COVER,
+	SUBMIT,
+	BURSTS,
+	CONTROL,
+	CACHES,
+	RESERVE,
+	LOOPS
+};
 
 static uint64_t parked(double rate_pps, double mean_delay_s)
 {
