@@ -213,7 +213,7 @@ static void resolve(struct betanet *b)
 
 struct round {
 	double disturbed; /* share of the time for which the worker waited for its core, % */
-	double offered, throughput, mean_ns, relay_mean_ns, p50, p90, p99, p999, worst, drops, hits;
+	double offered, throughput, mean_ns, p50, p90, p99, p999, worst, drops, hits;
 	double late_ms; /* of the sender, at most */
 	uint64_t lost;
 	struct betanet_stats before, after;
@@ -237,7 +237,6 @@ static void evaluate(struct round *r, double seconds)
 	r->offered = sent / seconds;
 	r->throughput = (double)seen.count * (double)net.hz / (double)(seen.last - seen.first);
 	r->mean_ns = seen.count ? sum / (double)seen.count : 0;
-	r->relay_mean_ns = r->after.mean_processing_ns;
 	r->p50 = percentile(0.5);
 	r->p90 = percentile(0.9);
 	r->p99 = percentile(0.99);
@@ -445,7 +444,7 @@ static void latencies(const struct round *r, unsigned rounds)
 
 static void report(const struct round *r, unsigned rounds)
 {
-	double relay[TRIES];
+	double relay[TRIES], shaping[TRIES];
 
 	if (r->disturbed > disturbed_max)
 		printf("\nNOTE: %s in every round; the figures are worse than the relay is\n",
@@ -462,13 +461,18 @@ static void report(const struct round *r, unsigned rounds)
 	figure("load.pool_hit_rate", "pool hit rate", "%", r, rounds, offsetof(struct round, hits),
 		1, 85, false);
 	latencies(r, rounds);
-	for (unsigned i = 0; i < rounds; i++)
-		relay[i] = r[i].relay_mean_ns / 1e3;
-	printf("  by the relay's own count, from behind reception: %.0f us\n",
-		median(relay, rounds));
-	printf("  (a slot of the link comes after 1/(%d - %d) s = %.0f us on average: most of the "
-	       "latency is shaping)\n",
-		SLOTS_PPS, OFFERED_PPS / 2, 1e6 / (SLOTS_PPS - OFFERED_PPS / 2.0));
+	for (unsigned i = 0; i < rounds; i++) {
+		shaping[i] = r[i].after.mean_shaping_ns / 1e3;
+		relay[i] = r[i].after.mean_processing_ns / 1e3;
+	}
+	result_add("load.shaping_wait", "us", RESULT_NONE, shaping, rounds,
+		"offered=25000,shaping=poisson,ports=virtual");
+	result_add("load.processing", "us", RESULT_LOWER, relay, rounds,
+		"offered=25000,shaping=poisson,ports=virtual");
+	printf("  of it the wait for a slot, as the relay counts: %.0f us (M/M/1: 1/(%d - %d) s = "
+	       "%.0f us); all else from behind reception: %.0f us\n",
+		median(shaping, rounds), SLOTS_PPS, OFFERED_PPS / 2,
+		1e6 / (SLOTS_PPS - OFFERED_PPS / 2.0), median(relay, rounds));
 }
 
 static void register_stamp(void)
