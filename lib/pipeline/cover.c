@@ -357,9 +357,13 @@ uint64_t cover_packets(const struct betanet_config *c)
 unsigned cover_poll(struct betanet *b)
 {
 	struct cover *c = b->cover;
+	int state = atomic_load(&b->state);
 	unsigned n, made;
 
-	if (!c || atomic_load(&b->state) != LCORE_RUN)
+	/* slots go on until the end of a drain, and must not show how much is left */
+	if (c && state == LCORE_DRAIN)
+		return stock_fill(c);
+	if (!c || state != LCORE_RUN)
 		return 0;
 	n = loops_events(c);
 	loops_expire(c);

@@ -224,6 +224,7 @@ struct slots {
 	uint64_t chunk_cost, due_cost; /* cycles: of SLOT_CHUNK packets from reception to wheel, of
 					  a burst from wheel to ring; measured */
 	uint64_t queued, counted;      /* packets in the rings, and when they were counted */
+	uint64_t waited;               /* cycles spun in this loop until slots came */
 };
 
 /* ---- workers
@@ -440,7 +441,7 @@ bool slots_guarded(const struct worker *w);
 /* The same for packets from the wheel. */
 unsigned slots_room_due(struct worker *w);
 /* Spins until the next slot. */
-void slots_wait(const struct worker *w);
+void slots_wait(struct worker *w);
 /* What n packets cost, for the two above. */
 void slots_learn(struct worker *w, unsigned n, uint64_t cycles);
 void slots_learn_due(struct worker *w, unsigned n, uint64_t cycles);

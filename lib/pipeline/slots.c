@@ -50,7 +50,9 @@ uint64_t slots_queued(struct worker *w, uint64_t now)
 
 	if (k->count == 0)
 		return 0;
-	if (now && now - k->counted < w->b->hz / 1000000 * COUNT_US)
+	/* a drain ends when nothing waits: then old counts will not do */
+	if (now && atomic_load_explicit(&w->state, memory_order_relaxed) == LCORE_RUN &&
+		now - k->counted < w->b->hz / 1000000 * COUNT_US)
 		return k->queued;
 	for (unsigned i = 0; i < k->count; i++)
 		n += rte_ring_count(k->ref[i].link->ring);
@@ -237,16 +239,17 @@ static bool is_alive(struct worker *w, struct tx_link *l, const struct hop *hop,
 	return false;
 }
 
-static void take_slot(
+static unsigned take_slot(
 	struct worker *w, const struct snapshot *s, const struct link_ref *ref, uint64_t now)
 {
 	struct tx_link *l = ref->link;
 	const struct hop *hop = &s->hops[ref->hop];
 	struct rte_mbuf *m = NULL;
 	bool cover = false;
+	unsigned sent = 0;
 
 	if (l->txq->staged.count == TX_BURST)
-		(void)flush(w, l->txq);
+		sent = flush(w, l->txq);
 	if (is_alive(w, l, hop, now) && l->txq->staged.count < TX_BURST) {
 		m = take_waiting(l);
 		cover = !m;
@@ -256,15 +259,17 @@ static void take_slot(
 	if (!m) {
 		l->stats.empty++;
 		w->stats.slots_empty++;
-		return;
+		return sent;
 	}
 	*(cover ? &l->stats.cover : &l->stats.real) += 1;
 	stage(w, l, hop, m, l->clock.next, cover);
+	return sent;
 }
 
-static void serve_slots(struct worker *w, const struct snapshot *s, uint64_t now)
+static unsigned serve_slots(struct worker *w, const struct snapshot *s, uint64_t now)
 {
 	struct slots *k = &w->slots;
+	unsigned sent = 0;
 
 	while (slot_heap_next(&k->heap) <= now) {
 		const struct link_ref *ref = &k->ref[k->heap.entry[0].index];
@@ -274,11 +279,12 @@ static void serve_slots(struct worker *w, const struct snapshot *s, uint64_t now
 		l->stats.skipped += skipped;
 		w->stats.slots_skipped += skipped;
 		if (l->clock.next <= now) {
-			take_slot(w, s, ref, now);
+			sent += take_slot(w, s, ref, now);
 			slot_clock_advance(&l->clock, &k->random);
 		}
 		slot_heap_again(&k->heap, l->clock.next);
 	}
+	return sent;
 }
 
 static void take_tokens(
@@ -321,18 +327,21 @@ static unsigned serve_rate(struct worker *w, const struct snapshot *s, uint64_t 
 
 unsigned slots_serve(struct worker *w, const struct snapshot *s)
 {
+	struct stage_stats *spent = &w->stats.stage[STAGE_transmit];
 	uint64_t now;
-	unsigned sent = 0;
+	unsigned sent;
 
 	if (w->slots.count == 0)
 		return 0;
 	now = rte_rdtsc();
-	if (w->slots.heap.count)
-		serve_slots(w, s, now);
-	else
-		sent += serve_rate(w, s, now);
+	sent = w->slots.heap.count ? serve_slots(w, s, now) : serve_rate(w, s, now);
 	for (unsigned q = 0; q < w->own_count; q++)
 		sent += flush(w, w->own[q]);
+	if (sent) {
+		spent->calls++;
+		spent->packets += sent;
+		spent->cycles += rte_rdtsc() - now;
+	}
 	return sent;
 }
 
@@ -401,12 +410,13 @@ unsigned slots_room_due(struct worker *w)
 		       : most;
 }
 
-void slots_wait(const struct worker *w)
+void slots_wait(struct worker *w)
 {
-	uint64_t next = slot_heap_next(&w->slots.heap);
+	uint64_t next = slot_heap_next(&w->slots.heap), start = rte_rdtsc(), now;
 
-	while (rte_rdtsc() < next)
+	while ((now = rte_rdtsc()) < next)
 		rte_pause();
+	w->slots.waited += now - start;
 }
 
 uint64_t slots_sleep_ns(const struct worker *w, uint64_t most)

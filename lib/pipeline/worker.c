@@ -188,6 +188,7 @@ static void loop_once(struct worker *w, bool draining)
 	const struct snapshot *s = atomic_load_explicit(&w->b->snapshot, memory_order_acquire);
 	unsigned work, n;
 
+	w->slots.waited = 0;
 	slots_refresh(w, s);
 	work = slots_serve(w, s);
 	if (!draining) {
@@ -207,7 +208,7 @@ static void loop_once(struct worker *w, bool draining)
 	if (took > w->stats.longest_loop)
 		w->stats.longest_loop = took;
 	if (work) {
-		w->stats.busy_cycles += took;
+		w->stats.busy_cycles += took - w->slots.waited;
 	} else {
 		w->stats.idle_loops++;
 		idle(w);

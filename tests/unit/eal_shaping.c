@@ -7,6 +7,7 @@
 #include "shapingnet.h"
 
 #include <pthread.h>
+#include <rte_telemetry.h>
 #include <signal.h>
 #include <time.h>
 
@@ -514,6 +515,39 @@ static void slots_missed_in_a_stall_are_counted_and_never_sent_as_a_burst(void *
 	}
 }
 
+/* ---- telemetry ---- */
+
+static int shown(int (*show)(const struct betanet *, const char *, struct rte_tel_data *),
+	const struct betanet *b, const char *params)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+	int r;
+
+	assert_non_null(d);
+	rte_tel_data_start_dict(d);
+	r = show(b, params, d);
+	rte_tel_data_free(d);
+	return r;
+}
+
+static void links_are_shown_by_their_number(void **state)
+{
+	struct shapingnet *n = shapingnet_make(2, BETANET_SHAPING_POISSON, 100);
+
+	(void)state;
+	shapingnet_start(n);
+	assert_int_equal(shown(links_show, n->b, NULL), 0);
+	assert_int_equal(shown(links_show_link, n->b, NULL), 0);
+	assert_int_equal(shown(links_show_link, n->b, "0"), 0);
+	assert_int_equal(shown(links_show_link, n->b, "1"), 0);
+	assert_int_equal(shown(links_show_link, n->b, "2"), -EINVAL);
+	assert_int_equal(shown(links_show_link, n->b, "-1"), -EINVAL);
+	assert_int_equal(shown(links_show_link, n->b, "n1"), -EINVAL);
+	assert_int_equal(shown(links_show_link, n->b, "0x"), -EINVAL);
+	assert_int_equal(shown(links_show_link, n->b, ""), -EINVAL);
+	shapingnet_free(n);
+}
+
 /* ---- the end ---- */
 
 static void at_a_stop_waiting_packets_leave_in_their_slots(void **state)
@@ -571,6 +605,32 @@ static void what_still_waits_at_the_deadline_is_dropped_but_cover_is_not_counted
 	assert_int_equal(r.dropped, N - s.forwarded);
 	assert_int_equal(s.dropped, r.dropped);
 	assert_int_equal(r.pool_free, r.pool_size);
+	shapingnet_free(n);
+}
+
+/* With our key in the directory it is the pipeline that makes cover. */
+static void slots_go_on_with_cover_while_packets_drain(void **state)
+{
+	struct shapingnet *n = shapingnet_make(2, BETANET_SHAPING_CONSTANT, 200);
+	struct betanet_stop_report r;
+	struct betanet_stats before, s;
+	uint32_t stock;
+
+	(void)state;
+	n->layers = 2;
+	n->self = 0;
+	shapingnet_start(n);
+	stock = n->b->links.link[0]->cover_want;
+	shapingnet_submit(n, 1, 1500);
+	do {
+		shapingnet_step(n);
+		betanet_stats_get(n->b, &before);
+	} while (before.parked + before.forwarded == 0);
+	assert_int_equal(betanet_stop(n->b, 10000, &r), 0);
+	betanet_stats_get(n->b, &s);
+	assert_int_equal(r.dropped, 0);
+	/* more than had been made before the stop */
+	assert_true(s.slots_cover - before.slots_cover > stock + 1);
 	shapingnet_free(n);
 }
 
@@ -642,8 +702,10 @@ int main(void)
 		TEST(several_workers_share_the_links_and_fill_each_others),
 		TEST(the_rate_holds_for_each_link_by_itself),
 		TEST(slots_missed_in_a_stall_are_counted_and_never_sent_as_a_burst),
+		TEST(links_are_shown_by_their_number),
 		TEST(at_a_stop_waiting_packets_leave_in_their_slots),
 		TEST(what_still_waits_at_the_deadline_is_dropped_but_cover_is_not_counted),
+		TEST(slots_go_on_with_cover_while_packets_drain),
 		TEST(cover_does_not_count_as_queued),
 		TEST(nobody_collects_and_nothing_is_lost),
 	};
