@@ -19,7 +19,8 @@ enum {
 	BUILD = 256, /* packets built at a time */
 	SUBMIT = BETANET_MAX_BATCH,
 	COLLECT = 2 * BETANET_MAX_BATCH,
-	PATIENCE_S = 10, /* without any packet coming back */
+	PATIENCE_S = 10,    /* without any packet coming back, besides the longest delay */
+	LONGEST_DELAY = 20, /* mean delays */
 	QUEUE = 4096,
 };
 
@@ -225,9 +226,16 @@ static bool settled(const struct pass *p, bool left)
 	return (left ? p->collected : s.processed) + s.dropped >= p->sent;
 }
 
+static double patience(const struct betanet_config *c)
+{
+	bool vrf = c->delay_mode == BETANET_DELAY_VRF || c->delay_mode == BETANET_DELAY_SUM;
+
+	return PATIENCE_S + (vrf ? LONGEST_DELAY * c->vrf_mean_ms / 1e3 : 0);
+}
+
 static int wait_settled(struct pass *p, bool left, struct error *err)
 {
-	double next = 0;
+	double next = 0, longest = patience(&p->bench->cfg);
 
 	for (;;) {
 		double now = clock_s();
@@ -239,11 +247,11 @@ static int wait_settled(struct pass *p, bool left, struct error *err)
 				return 0;
 			next = now + poll_s / 10;
 		}
-		if (now - p->last_news > PATIENCE_S)
+		if (now - p->last_news > longest)
 			return error_set(err, EBUSY,
-				"%u of %u packets came back, then none for %u s: does each worker "
-				"have a core?",
-				p->collected, p->sent, PATIENCE_S);
+				"%u of %u packets came back, then none for %.0f s: does each "
+				"worker have a core?",
+				p->collected, p->sent, longest);
 	}
 }
 

@@ -74,8 +74,8 @@ struct betanet_config *betanet_bench_config(struct betanet_bench *bench);
  * Offers packets for `seconds` (0.001..86400, kept to 1 %), as fast as the pipeline takes them. A
  * packet is accepted only once, so when all have been sent before the time is over, the pipeline is
  * made anew with an empty replay table, which is not counted as time, and sends them again.
- * -EINVAL, -EBUSY (packets are neither processed nor dropped: a worker lost its core for ten
- * seconds), or what betanet_create and betanet_start return.
+ * -EINVAL, -EBUSY (no packet came back for ten seconds and the longest delay: a worker has no
+ * core), or what betanet_create and betanet_start return.
  */
 int betanet_bench_run(struct betanet_bench *bench, double seconds, struct betanet_bench_result *r,
 	char err[BETANET_ERROR_MAX]);
