@@ -143,14 +143,18 @@ static inline struct endpoint frames_endpoint(const struct link_host *h, unsigne
 	return e;
 }
 
-/* Ethernet, IP and UDP of `payload` bytes from the peer of the frame's port; returns where the
- * payload belongs. */
+/* Ethernet, IP and UDP of `payload` bytes from the peer of the frame's port, or with an address of
+ * the directory; returns where the payload belongs. */
 static inline uint8_t *frames_wrap(struct frame *f, unsigned family, size_t payload)
 {
 	const struct link_host *peer = &frames_peer[f->port], *host = &frames_host[f->port];
 	struct endpoint from = frames_endpoint(peer, family), to = frames_endpoint(host, family);
+	struct endpoint relay;
 	struct link_template t;
 
+	frames_must(endpoint_parse(&relay, frames_address[fuzz_below(ADDRESSES)]) == 0, "endpoint");
+	if (fuzz_below(4) == 0 && relay.family == family)
+		from = relay;
 	link_template_make(&t, peer->mac, host->mac, &from, &to);
 	link_template_write(&t, f->data, payload, false);
 	f->len = t.len + payload;

@@ -138,8 +138,22 @@ static void make_relay(void)
 	open_table();
 }
 
+/* None, or limits that no burst exceeds: what they refuse is strangers, where it is told to. */
+static void make_admission(void)
+{
+	struct error err;
+
+	admission_free(&relay.b);
+	relay.b.cfg.limits = (struct betanet_limits){
+		.strangers = fuzz_below(4) != 0, .source_burst = 65536, .peer_burst = 65536};
+	if (fuzz_below(2))
+		relay.b.cfg.limits.source_pps = relay.b.cfg.limits.peer_pps = 100000000;
+	frames_must(admission_create(&relay.b, &err) == 0, "no admission");
+}
+
 static void free_relay(void)
 {
+	admission_free(&relay.b);
 	for (unsigned i = 0; i < CURVES; i++)
 		sphinx_burst_free(relay.curve[i]);
 	wheel_free(relay.w.wheel);
@@ -158,20 +172,30 @@ static struct fate *drop(struct fate *t, enum drop_reason why)
 	return t;
 }
 
-/* The first five addresses are the directory's; the last of them is on no port. */
-static enum drop_reason model_forward(const struct endpoint *to)
+/* The first five addresses are the directory's. Which of them, or -1. */
+static int model_node(const struct endpoint *e)
 {
 	struct endpoint known;
 
+	for (int i = 0; i < 5; i++) {
+		endpoint_parse(&known, frames_address[i]);
+		if (known.family == e->family && known.port == e->port &&
+			memcmp(known.ip, e->ip, sizeof(known.ip)) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* The last of them is on no port. */
+static enum drop_reason model_forward(const struct endpoint *to)
+{
+	int node = model_node(to);
+
 	if (relay.s->expired)
 		return DROP_directory_expired;
-	for (unsigned i = 0; i < 5; i++) {
-		endpoint_parse(&known, frames_address[i]);
-		if (known.family == to->family && known.port == to->port &&
-			memcmp(known.ip, to->ip, sizeof(known.ip)) == 0)
-			return i == 4 ? DROP_no_route : DROP_NONE;
-	}
-	return DROP_unknown_next_hop;
+	if (node < 0)
+		return DROP_unknown_next_hop;
+	return node == 4 ? DROP_no_route : DROP_NONE;
 }
 
 static enum drop_reason model_destination(const struct endpoint *to)
@@ -190,11 +214,7 @@ static enum drop_reason model_destination(const struct endpoint *to)
 /* The relay is the directory's first node, whose address is the first one. */
 static bool model_is_own(const struct endpoint *to)
 {
-	struct endpoint own;
-
-	endpoint_parse(&own, frames_address[0]);
-	return own.family == to->family && own.port == to->port &&
-	       memcmp(own.ip, to->ip, sizeof(own.ip)) == 0;
+	return model_node(to) == 0;
 }
 
 /* The message, or what only the maker of a reply block can read. */
@@ -269,6 +289,7 @@ static struct fate *model(const struct frame *f, struct fate *t, unsigned *contr
 {
 	struct link_view v;
 	enum drop_reason why;
+	struct endpoint from;
 	uint8_t *copy;
 
 	t->kind = PARKED;
@@ -295,6 +316,9 @@ static struct fate *model(const struct frame *f, struct fate *t, unsigned *contr
 		return drop(t, DROP_bad_length);
 	if (frame_check(f->data + v.offset, PAYLOAD) != 0)
 		return drop(t, DROP_bad_frame);
+	link_source(f->data, v.offset, &from);
+	if (!relay.b.cfg.limits.strangers && model_node(&from) < 0)
+		return drop(t, DROP_unknown_source);
 	memcpy(t->packet, f->data + v.offset + FRAME_SIZE, PACKET);
 	if (authentic(f, t->packet))
 		return model_opened(t, f->base);
@@ -340,6 +364,7 @@ static void run_stages(struct burst *b, unsigned n)
 		b->reason[i] = DROP_NONE;
 	}
 	stage_parse(&relay.w, b);
+	stage_admit(&relay.w, b, relay.s);
 	b->arrival = now;
 	if (b->n) {
 		stage_open(&relay.w, b);
@@ -469,6 +494,7 @@ static void one_burst(unsigned n)
 
 	if (bursts++ % EPOCH == 0) {
 		open_table();
+		make_admission();
 		relay.b.cfg.role = fuzz_below(4) ? BETANET_EXIT : BETANET_MIDDLE;
 		relay.s->expired = fuzz_below(8) == 0;
 	}
