@@ -9,11 +9,12 @@
 #include "sphinx/packet.h"
 
 /* "(port,queue,lcore),(…)" */
-static int add_maps(void *base, const char *text, struct error *err)
+static int add_maps(void *base, const char *name, const char *text, struct error *err)
 {
 	struct cli_options *o = base;
 	const char *s = text;
 
+	(void)name;
 	while (*s) {
 		struct cli_map m;
 		int len = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * betanet-testmix: the lab. A testpmd-style command line over engines, ports, a generator and a
- * sink (cli.c); or, with --directory, the load and the judge of a whole network of relays
- * (network.c).
+ * sink (cli.c); or, with --directory or --chain, the load and the judge of a whole network of
+ * relays (network.c).
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +34,8 @@ static int help(void)
 	puts("betanet-testmix [EAL options] -- [options]\n");
 	puts("the lab's command line:");
 	cli_options_describe(stdout);
-	puts("\nwith --directory: load for a network of relays, and the judge of what comes back:");
+	puts("\nwith --directory or --chain: load for a network of relays, and the judge of what "
+	     "comes back:");
 	options_describe(stdout);
 	return 0;
 }
@@ -43,7 +44,7 @@ int main(int argc, char **argv)
 {
 	int own = own_options(argc, argv);
 
-	if (given(argc, argv, own, "--directory"))
+	if (given(argc, argv, own, "--directory") || given(argc, argv, own, "--chain"))
 		return network_main(argc, argv, own);
 	if (given(argc, argv, own, "--help"))
 		return help();

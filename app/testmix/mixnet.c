@@ -3,14 +3,10 @@
 
 #include <errno.h>
 #include <sodium.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "core/bytes.h"
-#include "core/file.h"
+#include "chain.h"
 #include "core/secmem.h"
-#include "directory/directory.h"
 #include "vrf/ecvrf.h"
 
 struct endpoint mixnet_own_address(unsigned index)
@@ -51,59 +47,20 @@ static int own_vrf_key(const struct mixnet *m, uint8_t public_key[32], struct er
 	return 0;
 }
 
-static size_t write_node(
-	const struct mixnet *m, unsigned i, const uint8_t vrf_key[32], char *out, size_t size)
-{
-	char id[65], vrf[65], sphinx[65], address[ENDPOINT_STRLEN];
-	uint8_t identity[32], unused[64];
-
-	crypto_sign_keypair(identity, unused);
-	sodium_memzero(unused, sizeof(unused));
-	hex_encode(id, i ? identity : m->node_id, 32);
-	hex_encode(vrf, vrf_key, 32);
-	hex_encode(sphinx, m->keys.public_key[i], 32);
-	return (size_t)snprintf(out, size,
-		"%s{ name = \"mix%u\"; layer = %u; address = \"%s\"; identity_key = \"%s\"; "
-		"sphinx_key = \"%s\"; vrf_key = \"%s\"; }\n",
-		i ? "," : "", i + 1, i + 1, endpoint_format(address, &m->address[i]), id, sphinx,
-		vrf);
-}
-
 static int sign_directory(struct mixnet *m, struct error *err)
 {
-	uint8_t seed[32], unused[64], vrf_key[32];
-	char text[4096], id[65];
-	size_t at;
-	int rc, fd;
+	struct chain c = {.hops = m->keys.hops};
+	uint8_t vrf_key[32], unused[64];
+	int rc = own_vrf_key(m, vrf_key, err);
 
-	randombytes_buf(seed, sizeof(seed));
-	crypto_sign_seed_keypair(m->authority, unused, seed);
-	memcpy(m->network_id, m->authority, sizeof(m->network_id));
+	if (rc)
+		return rc;
+	memcpy(c.public_key, m->keys.public_key, sizeof(c.public_key));
+	memcpy(c.address, m->address, sizeof(c.address));
 	crypto_sign_keypair(m->node_id, unused);
-	hex_encode(id, m->network_id, 32);
-	at = (size_t)snprintf(text, sizeof(text),
-		"version = 1;\nnetwork_id = \"%s\";\nvalid_from = \"2020-01-01T00:00:00Z\";\n"
-		"valid_until = \"2099-01-01T00:00:00Z\";\nnodes = (\n",
-		id);
-	rc = own_vrf_key(m, vrf_key, err);
-	for (unsigned i = 0; i < m->keys.hops; i++) {
-		at += write_node(m, i, vrf_key, text + at, sizeof(text) - at);
-		crypto_sign_keypair(vrf_key, unused);
-	}
-	snprintf(text + at, sizeof(text) - at, ");\n");
-	strcpy(m->path, "/tmp/betanet-testmix.XXXXXX");
-	fd = rc ? -1 : mkstemp(m->path);
-	if (!rc && fd < 0)
-		rc = error_set(err, errno, "%s: %s", m->path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	else
-		m->path[0] = 0;
-	if (!rc)
-		rc = directory_sign_text("the lab's directory", (const uint8_t *)text, strlen(text),
-			m->path, seed, FILE_FORCE, err);
-	sodium_memzero(seed, sizeof(seed));
 	sodium_memzero(unused, sizeof(unused));
+	rc = chain_sign(&c, m->node_id, vrf_key, m->authority, m->path, err);
+	memcpy(m->network_id, m->authority, sizeof(m->network_id));
 	return rc;
 }
 

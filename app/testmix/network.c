@@ -202,9 +202,10 @@ static int open_network(struct lab *lab, struct error *err)
 {
 	const struct options *o = &lab->options;
 	uint8_t authority[32];
-	int rc = load_authority(o->authority, authority, err);
+	int rc = o->chain.hops ? chain_directory(&o->chain, &lab->directory, err)
+			       : load_authority(o->authority, authority, err);
 
-	if (!rc)
+	if (!rc && !o->chain.hops)
 		rc = directory_load(
 			o->directory, authority, (uint64_t)time(NULL), &lab->directory, err);
 	if (!rc)

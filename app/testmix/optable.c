@@ -108,8 +108,8 @@ static const struct optable_row *find_row(
 }
 
 int optable_parse(const struct optable_row *rows, unsigned count,
-	int (*add)(void *base, const char *text, struct error *err), void *base, int argc,
-	char **argv, struct error *err)
+	int (*add)(void *base, const char *name, const char *text, struct error *err), void *base,
+	int argc, char **argv, struct error *err)
 {
 	bool given[OPTABLE_MAX] = {false};
 	int rc;
@@ -144,7 +144,8 @@ int optable_parse(const struct optable_row *rows, unsigned count,
 		if (r->kind != OPT_FLAG && !value && !(value = argv[++i < argc ? i : argc]))
 			return error_set(
 				err, EINVAL, "--%s lacks its value: %s", r->name, r->value);
-		rc = r->kind == OPT_LIST ? add(base, value, err) : parse_value(base, r, value, err);
+		rc = r->kind == OPT_LIST ? add(base, r->name, value, err)
+					 : parse_value(base, r, value, err);
 		if (rc)
 			return rc;
 	}

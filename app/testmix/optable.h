@@ -34,13 +34,12 @@ struct optable_row {
 
 /*
  * Reads argv[1..argc-1] into `base`: `--name value` or `--name=value`, each at most once but for
- * lists, whose values go to `add`; `-i` is --interactive. 0, or -EINVAL with `err` set: option,
- * value, what is allowed. count <=
- * OPTABLE_MAX.
+ * lists, whose values go to `add` with the name of the list; `-i` is --interactive. 0, or -EINVAL
+ * with `err` set: option, value, what is allowed. count <= OPTABLE_MAX.
  */
 int optable_parse(const struct optable_row *rows, unsigned count,
-	int (*add)(void *base, const char *text, struct error *err), void *base, int argc,
-	char **argv, struct error *err);
+	int (*add)(void *base, const char *name, const char *text, struct error *err), void *base,
+	int argc, char **argv, struct error *err);
 
 void optable_describe(const struct optable_row *rows, unsigned count, FILE *out);
 

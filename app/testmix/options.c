@@ -17,9 +17,8 @@ enum {
 		WIRE_MTU - WIRE_IP4_SIZE - WIRE_UDP_SIZE - (int)FRAME_SIZE - (int)SPHINX_HEADER_SIZE
 };
 
-static int add_relay(void *base, const char *text, struct error *err)
+static int add_relay(struct options *o, const char *text, struct error *err)
 {
-	struct options *o = base;
 	const char *eq = strchr(text, '=');
 	struct options_relay *relay = &o->relays[o->relay_count];
 	size_t len = eq ? (size_t)(eq - text) : 0;
@@ -38,6 +37,17 @@ static int add_relay(void *base, const char *text, struct error *err)
 	return 0;
 }
 
+static int add(void *base, const char *name, const char *text, struct error *err)
+{
+	struct options *o = base;
+
+	if (strcmp(name, "telemetry") == 0)
+		return add_relay(o, text, err);
+	if (o->chain.hops)
+		return error_set(err, EINVAL, "--chain is given twice");
+	return chain_parse(&o->chain, text, err);
+}
+
 #define AT(member) offsetof(struct options, member)
 #define FAULT_ROW(id, option, reason, text)                                                        \
 	{option, "N", OPT_NUMBER, AT(faults[FAULT_##id]), 0, 1000000, NULL,                        \
@@ -48,6 +58,9 @@ static const struct optable_row rows[] = {
 		"signed directory of the network"},
 	{"authority", "KEY", OPT_TEXT, AT(authority), 0, 0, NULL,
 		"the directory authority's Ed25519 public key: 64 hex digits or a file with them"},
+	{"chain", "KEY@IP:PORT,…", OPT_LIST, 0, 0, 0, NULL,
+		"instead of --directory: the relays of all packets, from entry to exit: Sphinx key "
+		"(64 hex digits) and IPv4 address"},
 	{"packets", "N", OPT_NUMBER, AT(packets), 1, MAX_PACKETS, NULL,
 		"good packets to send (default 20000)"},
 	{"duration", "S", OPT_NUMBER, AT(duration), 1, 86400, NULL,
@@ -59,7 +72,8 @@ static const struct optable_row rows[] = {
 		"gaps between packets"},
 	{"mean-delay-ms", "MS", OPT_REAL, AT(mean_delay_ms), 0, 500, "50",
 		"mean of the exponential delay at each hop but the last, which is cut at 20 means"},
-	{"hops", "N", OPT_NUMBER, AT(hops), 1, SPHINX_MAX_HOPS, "3", "hops of a route"},
+	{"hops", "N", OPT_NUMBER, AT(hops), 1, SPHINX_MAX_HOPS, "3",
+		"hops of a route; with --chain its length"},
 	{"sphinx-version", "V", OPT_NUMBER, AT(version), 0, UINT16_MAX, "0",
 		"version of the packets; 0: 258 and 259 in turn"},
 	{"payload-size", "BYTES", OPT_NUMBER, AT(payload_size), SPHINX_PAYLOAD_MIN, PAYLOAD_MAX,
@@ -100,7 +114,13 @@ static int check_together(struct options *o, struct error *err)
 {
 	size_t room;
 
-	if (!o->directory || !o->authority)
+	if (o->chain.hops && (o->directory || o->authority))
+		return error_set(err, EINVAL,
+			"--chain and --%s exclude each other: both say which relays there are",
+			o->directory ? "directory" : "authority");
+	if (o->chain.hops)
+		o->hops = o->chain.hops;
+	else if (!o->directory || !o->authority)
 		return error_set(err, EINVAL,
 			"--%s is missing: packets are built for the network that it describes",
 			o->directory ? "authority" : "directory");
@@ -150,7 +170,7 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 	int rc;
 
 	memset(o, 0, sizeof(*o));
-	rc = optable_parse(rows, ROWS, add_relay, o, argc, argv, err);
+	rc = optable_parse(rows, ROWS, add, o, argc, argv, err);
 	return rc || o->help ? rc : check_together(o, err);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "chain.h"
 #include "core/error.h"
 #include "fault.h"
 #include "sphinx/address.h"
@@ -21,6 +22,7 @@ struct options_relay {
 struct options {
 	const char *directory; /* signed directory file */
 	const char *authority; /* 64 hex digits, or a file that holds them */
+	struct chain chain;    /* instead of both; hops 0: none */
 	uint64_t packets;      /* good packets; rate * duration when that was given */
 	uint64_t duration;     /* seconds; 0: as long as `packets` takes */
 	uint64_t rate;         /* packets per second, faulty ones included; 0: measured */

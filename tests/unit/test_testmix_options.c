@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include "../../app/testmix/options.h"
 
+#define KEY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" /* 63 digits */
+
 static struct options o;
 static struct error err;
 
@@ -183,6 +185,23 @@ static void directory_and_authority_are_needed(void **state)
 	assert_true(o.help);
 }
 
+static void a_chain_stands_for_directory_and_hops(void **state)
+{
+	char *argv[] = {(char *)"testmix",
+		(char *)"--chain=" KEY "1@10.0.0.1:9000," KEY "2@10.0.0.2:9000", NULL, NULL};
+
+	(void)state;
+	assert_int_equal(options_parse(&o, 2, argv, &err), 0);
+	assert_int_equal(o.chain.hops, 2);
+	assert_int_equal(o.hops, 2);
+	argv[2] = (char *)"--directory=x";
+	assert_int_equal(options_parse(&o, 3, argv, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "--chain and --directory exclude each other"));
+	argv[2] = argv[1];
+	assert_int_equal(options_parse(&o, 3, argv, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "--chain is given twice"));
+}
+
 static void help_names_every_fault(void **state)
 {
 	char text[16384] = "";
@@ -209,6 +228,7 @@ int main(void)
 		cmocka_unit_test(unknown_repeated_and_unfinished_options),
 		cmocka_unit_test(too_many_relays),
 		cmocka_unit_test(directory_and_authority_are_needed),
+		cmocka_unit_test(a_chain_stands_for_directory_and_hops),
 		cmocka_unit_test(help_names_every_fault),
 	};
 
