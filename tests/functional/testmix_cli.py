@@ -45,7 +45,7 @@ def eal(lcores=2, ports=("net_null0", "net_null1"), memory=256):
 
 
 def environment():
-    return dict(os.environ, RUNTIME_DIRECTORY=TMP, ASAN_OPTIONS="detect_leaks=0")
+    return dict(os.environ, RUNTIME_DIRECTORY=TMP, LSAN_OPTIONS="suppressions=tests/functional/lsan.supp")
 
 
 class Terminal:
