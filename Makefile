@@ -82,7 +82,7 @@ all: bins
 bins: $(LIB) $(APP_BIN) $(PURE_TESTS) $(EAL_TESTS) $(FUZZERS) $(PERFS)
 
 run: $(APP_BIN)
-	@BUILD=$(BUILD) scripts/lab-memif.sh
+	@BUILD=$(BUILD) LAB_COVER="$${LAB_COVER:-generation_rate_pps = 5.0;}" scripts/lab-memif.sh
 
 test:
 	@CC="$(CC)" SANITIZE="$(SANITIZE)" BUILD="$(BUILD)" scripts/test.sh

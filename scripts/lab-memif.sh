@@ -173,6 +173,14 @@ while [ ! -e "$lab/result.json" ] && kill -0 "${pid[testmix]}" 2>/dev/null; do
 	sleep 0.2
 done
 
+# What the relays learned from their own packets.
+for r in entry middle exit; do
+	[ -n "${LAB_COVER:-}" ] && [ -n "${pid[$r]:-}" ] || continue
+	read -r loops returned < <(scripts/telemetry.py "$lab/dpdk/$r/dpdk_telemetry.v2" /mix/cover \
+		loops_sent loops_returned) &&
+		echo "lab: relay $r: $loops loops sent through the network, $returned returned (those of its first seconds had no network yet)"
+done
+
 # From the front to the back, so that each may still hand on what it holds, and one after the other:
 # A relay crashed once when both ends of a memif link closed it at the same moment (DPDK 22.11); never one by one.
 for r in entry middle exit; do

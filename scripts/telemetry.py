@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Asks a DPDK program over its telemetry socket: telemetry.py SOCKET [/command[,parameter] [member]]
+"""Asks a DPDK program over its telemetry socket: telemetry.py SOCKET [/command[,parameter] [member]...]
 
-Without a command: the commands there are. With a member: that member's value alone, as text.
-Exit status 1 when nobody answers or the member is missing."""
+Without a command: the commands there are. With members: their values alone, as text with spaces between.
+Exit status 1 when nobody answers or a member is missing."""
 import json
 import socket
 import sys
@@ -19,13 +19,13 @@ def ask(path, command):
 
 
 def main(argv):
-    if not 2 <= len(argv) <= 4 or argv[1] in ("-h", "--help"):
+    if len(argv) < 2 or argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
     try:
         answer = ask(argv[1], argv[2] if len(argv) > 2 else "/")
-        if len(argv) == 4:
-            answer = answer[argv[3]]
-            print(answer if isinstance(answer, str) else json.dumps(answer))
+        if len(argv) > 3:
+            values = [answer[member] for member in argv[3:]]
+            print(*(v if isinstance(v, str) else json.dumps(v) for v in values))
         else:
             print(json.dumps(answer, indent=2))
     except (OSError, ValueError, KeyError, TypeError) as e:
