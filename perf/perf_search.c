@@ -24,6 +24,7 @@ enum {
 	PROBE = 8192,         /* packets of the full load that finds where to search */
 	MAX_PACKETS = 400000, /* half a gigabyte */
 	MAX_TRIALS = 24,      /* of a search, repetitions included */
+	AGAIN = 2,            /* times that a disturbed trial at a share of NDR is made anew */
 	SINK_BURST = 32,
 	POLL_US = 1000,
 	LATE_US = 1000, /* a generator later than this was not alone on its core */
@@ -186,7 +187,7 @@ static void at_load(double ndr, unsigned percent)
 	struct trial t;
 
 	snprintf(name, sizeof(name), "%u", percent);
-	for (unsigned i = 0; i <= SEARCH_DISTURBED; i++) {
+	for (unsigned i = 0; i <= AGAIN; i++) {
 		run_trial(NULL, ndr * percent / 100, &t);
 		if (!t.disturbed)
 			break;
@@ -288,7 +289,7 @@ int main(void)
 	       "%u ms to drain; resolution %.1f %%\n",
 		PAYLOAD, RX_RING, capacity, TRIAL_S, DRAIN_MS, 100 * RESOLUTION);
 	record_settings();
-	ndr = search("NDR", "search.ndr", 0, 0.6 * capacity, 1.1 * capacity, 0);
+	ndr = search("NDR", "search.ndr", 0, 0.85 * capacity, 1.03 * capacity, 0);
 	if (ndr == 0)
 		lab_die("every trial lost packets: this machine is too noisy for a load search");
 	search("PDR", "search.pdr", PDR_LOSS, ndr, ndr * 1.15, ndr);
