@@ -46,15 +46,16 @@ fi
 
 # The fault: so many cycles more for each packet in stage_route. Only this object is compiled; the
 # library is the build's own.
-cc=$(cut -d' ' -f1 "$build/perf/flags")
-make --no-print-directory CC="$cc" BUILD="$work/C" LIB="$build/libbetanet.a" LIB_OBJ= CFLAGS=-DPERF_FAULT_ROUTE=3000 \
+cc=$(cut -d' ' -f1 "$build/perf/flags" 2>/dev/null) # not in a build folder of before
+make --no-print-directory CC="${cc:-gcc}" BUILD="$work/C" LIB="$build/libbetanet.a" LIB_OBJ= CFLAGS=-DPERF_FAULT_ROUTE=3000 \
 	LDFLAGS=-Wl,--wrap=stage_route "$work/C/perf/perf_pipeline" >"$work/make.log" 2>&1
 check "a build with a slowed stage" $? || cat "$work/make.log"
 ! nm "$build/perf/perf_pipeline" | grep -q __wrap_stage_route && nm "$work/C/perf/perf_pipeline" | grep -q __wrap_stage_route
 check "the fault is in that build alone" $?
 for copy in A B; do
 	mkdir -p "$work/$copy/perf"
-	cp "$build/perf/perf_pipeline" "$build/perf/flags" "$work/$copy/perf"
+	cp "$build/perf/perf_pipeline" "$work/$copy/perf"
+	[ -e "$build/perf/flags" ] && cp "$build/perf/flags" "$work/$copy/perf"
 done
 
 python3 perf/run.py --quick --terse --runs 7 --argument stages --build "$work/A" --build "$work/B" --build "$work/C" \
