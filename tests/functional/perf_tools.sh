@@ -16,6 +16,7 @@ check() { # text status
 		failed=$((failed + 1))
 		echo "FAILED: $1"
 	fi
+	return "$2"
 }
 
 add() { # log of perf_tools.py
