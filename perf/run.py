@@ -37,6 +37,8 @@ PLAN = {
     "sweep": ([], 3, 1, False),
     "memory": ([], 3, 1, False),
     "load": ([], 3, 1, False),
+    "cover": ([], 3, 1, False),
+    "slots": ([], 3, 1, False),
     "search": ([], 3, 1, False),
     "dudect": ([], 1, 0, True),
 }
