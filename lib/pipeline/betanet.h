@@ -39,7 +39,8 @@ struct betanet;
 enum betanet_role {
 	BETANET_ENTRY,
 	BETANET_MIDDLE,
-	BETANET_EXIT, /* the only role that accepts final packets */
+	BETANET_EXIT, /* the only role that delivers final packets; each consumes those for itself
+		       */
 };
 
 /* What a worker does when nothing is due. Sleep is for labs that share cores: it costs up to a
@@ -110,7 +111,13 @@ struct betanet_config {
 	uint64_t max_rate_pps; /* of each link: 1..100000000, unless shaping is off */
 	uint32_t burst_size;   /* 1..65536 */
 	struct betanet_limits limits;
-	/* cover traffic: loops back to ourselves and, with slots, packets that fill empty ones */
+	/*
+	 * Cover traffic: loops back to ourselves and, with slots, packets that fill empty ones. It
+	 * needs a directory that lists our Sphinx key. The delays asked for in its headers have the
+	 * mean mean_delay_ms, in mode sum less vrf_mean_ms. With betanet_neighbours_set nothing is
+	 * led through a layer of more than 64 nodes but to our own neighbours, for the other
+	 * nodes' sets are not known here.
+	 */
 	bool cover;
 	double loop_rate_pps; /* 0.01..100000; Poisson */
 	/* delays; with BETANET_DELAY_VRF and _SUM all of the rest is needed */

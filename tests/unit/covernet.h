@@ -25,6 +25,7 @@ struct covernet {
 	uint8_t secret[COVERNET_NODES][32], public[COVERNET_NODES][32];
 	uint8_t authority_seed[32], authority[32];
 	char folder[64], path[96];
+	unsigned crowd; /* nodes more in the last layer, whom nobody plays */
 	unsigned self,
 		missing; /* self: the pipeline's node; missing: left out (COVERNET_NODES: none) */
 	/* how the others behave, and what they saw */
@@ -80,6 +81,23 @@ static inline void covernet_write(struct covernet *n)
 			first ? "" : ",", i, covernet_layer(i), endpoint_format(at, &e), hex[0],
 			hex[1], hex[2]);
 		first = 0;
+	}
+	for (unsigned i = 0; i < n->crowd; i++) {
+		char hex[3][65];
+		uint8_t key[3][32], seed[32];
+
+		for (unsigned k = 0; k < 3; k++) {
+			randombytes_buf(seed, sizeof(seed));
+			crypto_sign_seed_keypair(key[k], sk, seed);
+			if (k == 2)
+				crypto_scalarmult_base(key[k], seed);
+			hex_encode(hex[k], key[k], 32);
+		}
+		used += (size_t)sprintf(text + used,
+			",{ name = \"c%u\"; layer = 3; address = \"10.8.0.%u:9000\"; identity_key "
+			"= "
+			"\"%s\"; vrf_key = \"%s\"; sphinx_key = \"%s\"; }\n",
+			i, i + 1, hex[0], hex[1], hex[2]);
 	}
 	strcpy(text + used, ");\n");
 	crypto_sign_seed_keypair(n->authority, sk, n->authority_seed);
