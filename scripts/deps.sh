@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs from Debian what the project builds and runs with. `--check` only says what is missing (exit 1).
 set -eu
-packages=(gcc make pkg-config libdpdk-dev dpdk libsodium-dev libipsec-mb-dev libconfig-dev libcmocka-dev libjansson-dev
+packages=(gcc make pkg-config libdpdk-dev dpdk dpdk-dev libsodium-dev libipsec-mb-dev libconfig-dev libcmocka-dev libjansson-dev
 	python3 iproute2 ethtool valgrind)
 
 missing=()

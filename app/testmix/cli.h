@@ -55,6 +55,7 @@ void cli_print_stages(const struct lab *l, FILE *out);
 void cli_print_workers(const struct lab *l, FILE *out);
 
 /* cli_traffic.c: what sets up and shows generator, sink and the pipeline's surroundings. */
+void cli_print_traffic(const struct lab *l, FILE *out);
 int cli_show_traffic(void *context, const struct grammar_args *a, struct error *err);
 int cli_wait(void *context, const struct grammar_args *a, struct error *err);
 int cli_set_rate(void *context, const struct grammar_args *a, struct error *err);

@@ -7,7 +7,6 @@
 #include <rte_common.h>
 #include <string.h>
 #include "engine.h"
-#include "traffic.h"
 
 static int cmd_help(void *context, const struct grammar_args *a, struct error *err)
 {
@@ -77,7 +76,7 @@ static int cmd_stop(void *context, const struct grammar_args *a, struct error *e
 	fprintf(c->out, "Telling cores to stop...\nWaiting for lcores to finish...\n");
 	cli_print_fwd_stats(c->lab, c->out);
 	if (c->lab->traffic)
-		traffic_print(c->lab->traffic, c->out);
+		cli_print_traffic(c->lab, c->out);
 	if (c->lab->verbose && c->lab->engine->worker) {
 		cli_print_drops(c->lab, c->out);
 		cli_print_stages(c->lab, c->out);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "core/drop.h"
 #include "ethport.h"
 #include "pipeline/betanet.h"
 #include "traffic.h"
@@ -33,6 +34,24 @@ static unsigned position(const char *const names[], unsigned n, const char *name
 	return i;
 }
 
+/* What the engine has to count of what it was sent. */
+void cli_print_traffic(const struct lab *l, FILE *out)
+{
+	const struct traffic *t = l->traffic;
+	struct betanet_stats s;
+
+	traffic_print(t, out);
+	if (!l->mix)
+		return;
+	betanet_stats_get(l->mix, &s);
+	fprintf(out,
+		"  the engine says: bad_mac %" PRIu64 " of %" PRIu64 ", replay %" PRIu64
+		" of %" PRIu64 ", cover_received %" PRIu64 " of %" PRIu64 "\n",
+		s.drops[DROP_bad_mac], atomic_load(&t->sent[TRAFFIC_BAD]), s.drops[DROP_replay],
+		t->replays_come ? 0 : atomic_load(&t->sent[TRAFFIC_REPLAYED]), s.cover_received,
+		atomic_load(&t->sent[TRAFFIC_COVER]));
+}
+
 int cli_show_traffic(void *context, const struct grammar_args *a, struct error *err)
 {
 	struct cli *c = context;
@@ -40,7 +59,7 @@ int cli_show_traffic(void *context, const struct grammar_args *a, struct error *
 
 	(void)a;
 	if (!rc)
-		traffic_print(c->lab->traffic, c->out);
+		cli_print_traffic(c->lab, c->out);
 	return rc;
 }
 

@@ -182,9 +182,9 @@ int traffic_generate(void *arg)
 
 /* ---- sink ---- */
 
-static void record_time(struct traffic *t, uint32_t packet, uint64_t now)
+static void record_time(struct traffic *t, uint32_t packet, uint64_t sent, uint64_t now)
 {
-	uint64_t took = now - atomic_load_explicit(&t->sent_ns[packet], memory_order_relaxed);
+	uint64_t took = now - sent;
 	uint64_t delay = t->delays ? t->packets[packet].delay_ns : 0;
 
 	histogram_record(&t->residence, took);
@@ -199,8 +199,8 @@ static void record_time(struct traffic *t, uint32_t packet, uint64_t now)
 static void take(struct traffic *t, const uint8_t *bytes, size_t len, uint64_t now)
 {
 	const struct traffic_mark *m;
+	uint64_t key, sent;
 	uint32_t packet;
-	uint64_t key;
 
 	if (len == FRAME_SIZE + SPHINX_HEADER_SIZE + t->payload_size) {
 		bytes += FRAME_SIZE;
@@ -217,14 +217,16 @@ static void take(struct traffic *t, const uint8_t *bytes, size_t len, uint64_t n
 		return;
 	}
 	m = &t->packets[packet].mark[t->view];
+	sent = atomic_load_explicit(&t->sent_ns[packet], memory_order_relaxed);
 	atomic_store(&t->last_ns, now);
 	if (m->digest != traffic_digest(t, bytes, len)) {
 		add_one(&t->corrupt);
-	} else if (t->seen[packet]) {
+	} else if (t->seen[packet] || sent == 0) {
+		/* or the second copy of one that the wire did not take */
 		add_one(&t->again);
 	} else {
 		t->seen[packet] = 1;
-		record_time(t, packet, now);
+		record_time(t, packet, sent, now);
 		add_one(&t->returned);
 	}
 }

@@ -23,6 +23,7 @@ PROMPT = "testmix> "
 PATIENCE = 240 if "sanitize" in BUILD else 60
 CPUS = ",".join(str(c) for c in sorted(os.sched_getaffinity(0)))
 TMP = tempfile.mkdtemp(prefix="testmix_cli.")
+PATIENT = ("--rxd", "4096", "--grace", "5")  # wires that hold all that is sent, however long an lcore sleeps
 passed = failed = 0
 
 
@@ -334,7 +335,8 @@ TRAFFIC = [
     ("show mix drops", r"^  bad_mac +167 ", r"^  replay +167 ", r"^  all +334$"),
     ("show mix stages", r"^  open +\d+ +1667 ", r"^  transmit "),
     ("show mix cover", r"^  loop_rate_pps +off$", r"^  cover_received +333$"),
-    ("stop", back(1000), sent(1000, bad=167, cover=333, replayed=167), r"total sphinx-nodelay packets="),
+    ("stop", back(1000), sent(1000, bad=167, cover=333, replayed=167), r"total sphinx-nodelay packets=",
+     r"^  the engine says: bad_mac 167 of 167, replay 167 of 167, cover_received 333 of 333$"),
     ("show mix wheel", r"^  parked +0$", r"^  lateness, ns below: \d+:"),
     ("show mix replay", r"^  tags +1333$", r"^  replays +167$"),
     ("show mix shaper", r"^  mode +off$"),
@@ -344,7 +346,7 @@ TRAFFIC = [
     ("start", ""),
     ("wait traffic 60", ""),
     ("show mix replay", r"^  tags +0$", r"not looked up: engine sphinx-noreplay"),
-    ("stop", back(1000, again=167)),
+    ("stop", back(1000, again=167), r"the engine says: bad_mac 167 of 167, replay 0 of 0, "),
     ("show mix drops", r"^  bad_mac +167 ", r"^  all +167$"),
     ("set fwd sphinx", ""),
     ("set share bad 0", ""),
@@ -492,22 +494,22 @@ def options():
 
 
 def with_traffic():
-    s = Socket("--wires", "--grace", "1", lcores=4, ports=(), memory=512)
+    s = Socket("--wires", *PATIENT, lcores=4, ports=(), memory=512)
     transcript(s, "wires", TRAFFIC)
     s.command("quit")
     check(s.end() == 0, "quit ends with status 0")
     # an exit: the messages come back
     out = run("-i", "--wires", "--hops", "1", "--packets", "500", "--rate", "2000", "--forward-mode", "sphinx",
-              "--grace", "1", feed="start\nwait traffic 60\nshow mix stats\nstop\nquit\n", lcores=4, ports=(), memory=512)
+              *PATIENT, feed="start\nwait traffic 60\nshow mix stats\nstop\nquit\n", lcores=4, ports=(), memory=512)
     check(re.search(back(500), out, re.M) and re.search(r"^  delivered +500$", out, re.M), "engine sphinx as the exit", out)
     # two workers: each has a queue of each wire
     out = run("-i", "--wires", "--nb-cores", "2", "--packets", "2000", "--rate", "4000", "--forward-mode", "sphinx-nodelay",
-              "--grace", "1", feed="start\nwait traffic 60\nstop\nset fwd parse\nstart\nwait traffic 60\nstop\nquit\n",
+              *PATIENT, feed="start\nwait traffic 60\nstop\nset fwd parse\nstart\nwait traffic 60\nstop\nquit\n",
               lcores=5, ports=(), memory=512)
     check(len(re.findall(back(2000), out, re.M)) == 2 and "Logical Core 2 (socket 0) runs worker 1 on 2 queues" in out,
           "two forwarding lcores", out)
     # packets of a file
-    args = ("-i", "--wires", "--packets", "600", "--rate", "3000", "--store", f"{TMP}/store", "--grace", "1",
+    args = ("-i", "--wires", "--packets", "600", "--rate", "3000", "--store", f"{TMP}/store", *PATIENT,
             "--forward-mode", "sphinx-nodelay", "--bad", "10")
     more = dict(feed="show mix crypto\nstart\nwait traffic 60\nshow mix crypto\nstop\nquit\n", lcores=4, ports=(), memory=512)
     first, second = run(*args, **more), run(*args, **more)
@@ -523,7 +525,7 @@ def with_traffic():
     check("cut off; remove it" in run(*args, **{**more, "status": 1}), "a file that was cut off is refused")
     # more than can be taken: what is lost is said
     out = run("-i", "--wires", "--packets", "20000", "--rate", "20000000", "--forward-mode", "sphinx-nodelay",
-              "--rxd", "256", "--grace", "1", feed="start\nwait traffic 60\nstop\nquit\n", lcores=4, ports=(), memory=512)
+              "--rxd", "256", "--grace", "5", feed="start\nwait traffic 60\nstop\nquit\n", lcores=4, ports=(), memory=512)
     taken = re.search(r"^  sent: (\d+) of 20000 .*not taken: (\d+)$", out, re.M)
     check(taken and int(taken[2]) > 0 and int(taken[1]) + int(taken[2]) == 20000, "overload: what was not taken is counted", out)
     for wrong, message in (
