@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Does the wire tell an observer how busy the relay is? The judge of observer.py: takes captures of one link at several
+loads, prints what it measured and `ok`/`FAIL` for each question.
+
+Every verdict that depends on chance is made at ALPHA: a relay that shows nothing fails it once in 1/ALPHA runs."""
+import bisect
+import json
+import math
+import os
+import random
+import struct
+from collections import Counter
+from itertools import combinations
+
+import observer_stats as st
+
+ALPHA = 1e-4
+DRAWS = 9999  # permutations: at ALPHA the observed value must lie beyond all of them
+WINDOW_NS = 100_000_000  # what the classifier of windows looks at
+SAMPLE = 2000  # packets of a load that slow checks look at
+
+ETHERNET, IP, UDP = 14, 20, 8
+FRAME = 4  # Nym's frame in front of the Sphinx packet
+SPHINX = ETHERNET + IP + UDP + FRAME
+CHECKSUM = slice(SPHINX - FRAME - 2, SPHINX - FRAME)
+# of the Sphinx packet; the last bit of alpha is always zero: RFC 7748
+ALPHA_BYTES, GAMMA, BETA = slice(0, 31), slice(32, 48), slice(48, 348)
+RECORD = struct.Struct("<QH")  # of a capture file: ns since 1970, length; the frame follows
+P25519 = 2 ** 255 - 19
+
+
+class Segment:
+    """What the link showed while one load was offered. The first frames are of the time in which it settled."""
+
+    def __init__(self, load, begin, end, times, frames, telemetry=None):
+        self.load, self.begin, self.end, self.telemetry = load, begin, end, telemetry
+        self.all_times, self.all_frames = times, frames
+        self.first = bisect.bisect_left(times, begin)
+        self.times, self.frames = times[self.first:], frames[self.first:]
+
+
+class Capture:
+    """rounds[r] holds the segments of round r, by rising load."""
+
+    def __init__(self, mode, rate, rounds, dropped=0):
+        self.mode, self.rate, self.rounds, self.dropped = mode, rate, rounds, dropped
+        self.loads = [s.load for s in rounds[0]]
+
+    def segments(self, load=None):
+        return [s for row in self.rounds for s in row if load is None or s.load == load]
+
+    def frames(self, load=None):
+        return [f for s in self.segments(load) for f in s.all_frames]
+
+
+def read_frames(path):
+    times, frames = [], []
+    with open(path, "rb") as f:
+        data = f.read()
+    at = 0
+    while at + RECORD.size <= len(data):
+        t, n = RECORD.unpack_from(data, at)
+        at += RECORD.size
+        times.append(t)
+        frames.append(data[at:at + n])
+        at += n
+    return times, frames
+
+
+def read_capture(folder, mode):
+    with open(os.path.join(folder, mode + ".json")) as f:
+        meta = json.load(f)
+    times, frames = read_frames(os.path.join(folder, mode + ".cap"))
+    rounds = {}
+    for s in meta["segments"]:
+        low, high = (bisect.bisect_left(times, s[k]) for k in ("settle", "end"))
+        rounds.setdefault(s["round"], []).append(
+            Segment(s["load"], s["begin"], s["end"], times[low:high], frames[low:high], s.get("slots")))
+    rows = [sorted(rounds[r], key=lambda s: s.load) for r in sorted(rounds)]
+    return Capture(mode, meta["rate"], rows, meta.get("dropped", 0))
+
+
+class Judge:
+    """Prints and counts."""
+
+    def __init__(self, seed=1, quiet=False):
+        self.rng = random.Random(seed)
+        self.quiet, self.failed, self.passed = quiet, [], []
+
+    def say(self, text):
+        if not self.quiet:
+            print(text, flush=True)
+
+    def check(self, key, ok, text):
+        (self.passed if ok else self.failed).append(key)
+        self.say(("ok    " if ok else "FAIL  ") + text)
+        return ok
+
+    # --- 1: sizes and headers ---
+
+    def headers(self, c):
+        frames = c.frames()
+        self.check("captured", frames and c.dropped == 0,
+                   f"{c.mode}: {len(frames)} frames captured, {c.dropped} missed by the capture")
+        sizes = Counter(map(len, frames))
+        self.check("size", len(sizes) == 1, f"{c.mode}: every frame has {sizes.most_common(1)[0][0]} bytes"
+                   if len(sizes) == 1 else f"{c.mode}: frames of {len(sizes)} sizes: {dict(sizes)}")
+        heads = Counter(f[:CHECKSUM.start] + f[CHECKSUM.stop:SPHINX] for f in frames)
+        worst = ""
+        if len(heads) > 1:
+            worst = ", bytes that vary: %s" % [i for i, col in enumerate(zip(*heads)) if len(set(col)) > 1]
+        self.check("header", len(heads) == 1, f"{c.mode}: all headers alike but for the UDP checksum: {len(heads)} kind(s)"
+                   + worst)
+        head = next(iter(heads))
+        _, tos, _, ident, fragment, ttl, protocol = struct.unpack("!BBHHHBB", head[ETHERNET:ETHERNET + 10])
+        self.check("fields", tos == 0 and ident == 0 and fragment == 0x4000 and ttl == 64 and protocol == 17,
+                   f"{c.mode}: DSCP {tos >> 2}, IP-ID {ident}, DF {'set' if fragment == 0x4000 else 'not set'}, TTL {ttl}")
+        wrong = sum(not udp_sum_right(f) for load in c.loads for f in c.frames(load)[:SAMPLE])
+        self.check("checksum", wrong == 0, f"{c.mode}: UDP checksums: {wrong} wrong")
+
+    # --- 2: when ---
+
+    def gaps(self, c):
+        """KS statistics between loads beside those between runs at one load, and what could have been seen."""
+        gaps = [[st.gaps_of(s.times) for s in row] for row in c.rounds]
+        test = st.LoadTest(gaps)
+        halves = [range(h, len(gaps), 2) for h in (0, 1)]
+        curves = [test.curves(test.identity, h) for h in halves]
+        whole = test.curves(test.identity)
+        self.say(f"\n      {c.mode}: gaps between slots, {c.rate}/s. Each load in {len(gaps)} segments, in random order."
+                 " KS distances,")
+        self.say("      their p-values as if gaps were independent; a run: every other segment of a load")
+        self.say("        between loads   all segments        run against run |  between runs at one load")
+        pairs = list(combinations(range(test.loads), 2))
+        for k in range(max(len(pairs), test.loads)):
+            line = " " * 52
+            if k < len(pairs):
+                a, b = pairs[k]
+                d = test.apart(whole[a], whole[b])
+                half = [test.apart(curves[h][a], curves[1 - h][b]) for h in (0, 1)]
+                p = st.ks_p(d, harmonic(whole[a][-1], whole[b][-1]))
+                line = f"        {c.loads[a]:3}% - {c.loads[b]:2}%   {d:.4f} (p {p:.3f})   {half[0]:.4f}, {half[1]:.4f}  "
+            if k < test.loads:
+                n, m = (curves[h][k][-1] for h in (0, 1))
+                d = test.apart(curves[0][k], curves[1][k])
+                line += f"|  {c.loads[k]:3}%   {d:.4f} (p {st.ks_p(d, harmonic(n, m)):.3f})  n {n} + {m}"
+            self.say(line)
+        observed = test.statistic(test.identity)
+        null = test.null(self.rng, DRAWS)
+        p, limit = st.tail(null, observed), st.limit_of(null, ALPHA)
+        self.say(f"      largest distance with loads drawn anew within rounds: median {st.quantile(null, .5):.4f}, 95 % below"
+                 f" {st.quantile(null, .95):.4f}, the limit at {ALPHA:g} {limit:.4f}")
+        shown = self.check("gaps", p > ALPHA, f"{c.mode}: gaps tell loads apart no more than runs of one load: largest"
+                           f" distance {observed:.4f}, p {p:.4f}")
+        return limit if shown else None
+
+    def power(self, c, limit):
+        """The smallest leak that `gaps` could have seen. Poisson slots stay Poisson slots when each is late by a time of
+        its own (displacement theorem: Kingman, Poisson Processes 1993), so that there the leak is lost slots."""
+        rounds = [[s.times for s in row] for row in c.rounds]
+        leak, start, most = (st.thinned, .005, 1.0) if c.mode == "poisson" else (st.delayed, 100, 1e9)
+        power = st.Power(rounds, [load / 100 for load in c.loads], limit, leak, self.rng)
+        size, seen, distance = power.smallest(start, most)
+        what = (f"{100 * size:.1f} % of the slots of real packets lost" if c.mode == "poisson"
+                else f"real packets {size / 1000:.1f} us later than cover")
+        self.check("power", seen >= 0.8, f"{c.mode}: smallest effect that it sees: {what} (distance {distance:.4f}); put into"
+                   f" this capture, the judge says no in {100 * seen:.0f} %")
+
+    def blur(self, c):
+        """By how much the gaps miss 1/rate in constant mode: mean |error| in us, or None."""
+        if c.mode != "constant":
+            return None
+        period = 1e6 / c.rate
+        for load in c.loads:
+            off = sorted(abs(g - period) for s in c.segments(load) for g in st.gaps_of(s.times))
+            self.say(f"      blur at {load:2} %: gaps miss {period:.0f} us by {st.quantile(off, .5):.1f} us (median),"
+                     f" {st.quantile(off, .9):.1f} (90 %), {st.quantile(off, .99):.1f} (99 %), {off[-1]:.0f} (worst)")
+        every = [abs(g - period) for s in c.segments() for g in st.gaps_of(s.times)]
+        return sum(every) / len(every)
+
+    def law(self, c, blur_us):
+        """Poisson slots: gaps against the exponential law. Lateness that varies by x us on average moves the
+        distribution by at most rate * x, for the density is at most the rate."""
+        allowed = c.rate * (blur_us or 0) / 1e6
+        for load in c.loads:
+            gaps = [g for s in c.segments(load) for g in st.gaps_of(s.times)]
+            d = st.ks_one(gaps, lambda x: 1 - math.exp(-x * c.rate / 1e6))
+            limit = kolmogorov_limit(ALPHA / len(c.loads)) / math.sqrt(len(gaps))
+            r = st.autocorrelation(gaps, 1) * math.sqrt(len(gaps))
+            self.check("law", d <= limit + allowed,
+                       f"{c.mode} at {load:2} %: {len(gaps)} gaps, mean {sum(gaps) / len(gaps):.1f} us: KS {d:.4f} to the"
+                       f" exponential law of mean {1e6 / c.rate:.0f} us (p {st.ks_p(d, len(gaps)):.3f}), allowed {limit:.4f} +"
+                       f" {allowed:.4f} for the blur; correlation of neighbours {r:+.1f} sigma")
+
+    # --- 3: bytes ---
+
+    def bytes(self, c):
+        frames = c.frames()
+        packets = [f[SPHINX:] for f in frames]
+        for name, part in (("packet", packets), ("alpha", [p[:32] for p in packets]), ("gamma", [p[GAMMA] for p in packets]),
+                           ("start of the payload", [p[BETA.stop:BETA.stop + 32] for p in packets])):
+            again = len(part) - len(set(part))
+            self.check("repeat", again == 0, f"{c.mode}: no {name} twice among {len(part)}" + (f": {again}" if again else ""))
+        worst = (1.0, "")
+        for load in c.loads:
+            at = [p[SPHINX:] for p in c.frames(load)]
+            for name, part in (("alpha", ALPHA_BYTES), ("gamma", GAMMA), ("beta", BETA), ("payload", slice(BETA.stop, None))):
+                p = st.chi2_sf(st.byte_chi2(b"".join(x[part] for x in at)), 255) if at else 1.0
+                worst = min(worst, (p, f"{name} at {load} %"))
+        n = 4 * len(c.loads)
+        self.check("bytes", worst[0] > ALPHA / n, f"{c.mode}: byte values uniform (chi-square of four fields at each load:"
+                   f" least p of {n} {worst[0]:.4f}, {worst[1]})")
+        worst = (1.0, "")
+        for load in c.loads:
+            at = [f[SPHINX:] for f in c.frames(load)]
+            if not at or len(set(map(len, at))) != 1:
+                continue
+            # but for the last bit of alpha, which is zero in every point
+            z, where, bits = st.bit_z([p[:31] + p[32:] for p in at], len(at[0]) - 1)
+            p = 2 * st.normal_sf(z) * bits
+            worst = min(worst, (p, f"byte {where[0] + (where[0] > 30)}, bit {where[1]} at {load} %: {z:.2f} sigma"))
+        self.check("bits", worst[0] > ALPHA / len(c.loads), f"{c.mode}: every bit of the packet balanced at each load; the"
+                   f" worst of all: {worst[1]} (p of the worst {min(1, worst[0]):.3f})")
+        off = sum(not on_curve(f[SPHINX:SPHINX + 32]) for load in c.loads for f in c.frames(load)[:SAMPLE])
+        self.check("curve", off == 0, f"{c.mode}: every alpha is a point of the curve, none of its twist: {off} off")
+
+    # --- 4: classifiers ---
+
+    def windows(self, c, low, high):
+        """Idle (low) or busy (high)? Windows of WINDOW_NS; trained on every other round, tested on the rest."""
+        groups = {}
+        for r, row in enumerate(c.rounds):
+            for s in row:
+                if s.load in (low, high):
+                    groups[(r, int(s.load == high))] = [window_features(w) for w in split(s)]
+        truth = {g: g[1] for g in groups}
+        names = ((st.Linear, "linear discriminant"), (st.Nearest, "nearest neighbours"))
+        for kind, name in names:
+            fold = st.TwoFold(kind, groups)
+            score = fold.scores(truth)
+            right, n = sum(s[0] for s in score), sum(s[1] for s in score)
+            a, b = st.wilson(right, n)
+            p = st.sequential_tail(st.balanced(score), lambda f=fold: f.accuracy(st.label_swaps(range(len(c.rounds)), self.rng)),
+                                   DRAWS)
+            text = (f"{c.mode}: {low} % or {high} % by {name}: {right} of {n} windows right, {100 * right / n:.1f} %"
+                    f" (95 % interval {100 * a:.1f} … {100 * b:.1f}), p {p:.4f}")
+            if (low, high) == (c.loads[0], c.loads[-1]):
+                self.check("windows", p > ALPHA, text)
+            else:
+                self.say("      " + text)
+
+    def packets(self, c, truth, load=50, draws=100):
+        """Real or cover, packet by packet: on what each packet looks like, and on when it came. Chance is not one
+        half for the second: whoever knows the law of the queue knows that a slot is real rather after a long
+        gap. The same classifier on labels of such a queue, fed independently at the same slots, is the
+        yardstick."""
+        rows, labels, slots = packet_rows(c, truth, load)
+        count = Counter(y for ys in labels for y in ys)
+        if min(count[0], count[1]) < 30:
+            self.check("truth", False, f"{c.mode} at {load} %: {count[1]} real and {count[0]} cover packets: too few")
+            return
+        busy = count[1] / sum(count.values())
+        self.say(f"      {c.mode} at {load} %: {count[1]} packets known to be real, {count[0]} not ({100 * busy:.1f} % real)")
+        fold = st.TwoFold(st.Linear, {(r, i): [row] for r, rs in enumerate(rows) for i, row in enumerate(rs)})
+        score = fold.scores(spread(labels))
+        right, n = sum(s[0] for s in score), sum(s[1] for s in score)
+        a, b = st.wilson(right, n)
+        found = st.balanced(score)
+        null = []
+        for _ in range(draws):
+            drawn = [st.queue_labels(self.rng, t, busy * c.rate)[-len(y):] for t, y in zip(slots, labels)]
+            null.append(fold.accuracy(spread(drawn)))
+        mean = sum(null) / draws
+        sd = math.sqrt(sum((x - mean) ** 2 for x in null) / (draws - 1))
+        z = (found - mean) / sd
+        self.check("packets", st.normal_sf(z) > ALPHA,
+                   f"{c.mode}: real or cover by gaps and bytes: {right} of {n} packets right (95 % interval {100 * a:.1f} …"
+                   f" {100 * b:.1f} %), balanced {100 * found:.1f} %; what the law of a queue gives away {100 * mean:.1f} %"
+                   f" ± {100 * sd:.1f}: {z:+.1f} sigma")
+        if c.mode == "constant":
+            phase = [[row[2] for rs, ys in zip(rows, labels) for row, y in zip(rs, ys) if y == k] for k in (0, 1)]
+            mid = [st.quantile(sorted(x), .5) for x in phase]
+            self.say(f"      place of packets in their slot (median): real {mid[1] - mid[0]:+.2f} us against cover")
+
+    # --- all of it ---
+
+    def link(self, c, truth=None, blur_us=None, deep=True):
+        self.headers(c)
+        self.bytes(c)
+        limit = self.gaps(c)
+        if deep and limit is not None:
+            self.power(c, limit)
+        blur = self.blur(c)
+        if c.mode == "poisson":
+            self.law(c, blur_us)
+        self.windows(c, c.loads[0], c.loads[-1])
+        if deep and len(c.loads) > 2:
+            self.windows(c, c.loads[0], c.loads[1])
+        if truth is not None:
+            self.packets(c, truth)
+        return blur
+
+
+def harmonic(n, m):
+    return n * m / (n + m) if n and m else 0
+
+
+def kolmogorov_limit(alpha):
+    low, high = 0.2, 5.0
+    for _ in range(60):
+        mid = (low + high) / 2
+        low, high = (mid, high) if st.kolmogorov_sf(mid) > alpha else (low, mid)
+    return high
+
+
+# --- frames ---
+
+def udp_sum_right(f):
+    """RFC 768, over IPv4."""
+    udp = f[ETHERNET + IP:]
+    data = f[ETHERNET + 12:ETHERNET + 20] + struct.pack("!HH", 17, len(udp)) + udp
+    data += b"\0" * (len(data) % 2)
+    s = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while s >> 16:
+        s = (s & 0xFFFF) + (s >> 16)
+    return s == 0xFFFF and udp[6:8] != b"\0\0"
+
+
+def on_curve(alpha):
+    """Has Curve25519 a point of this abscissa? Half of all numbers are of the twist: random bytes show that."""
+    u = int.from_bytes(alpha, "little")
+    return u < P25519 and pow((u * u * u + 486662 * u * u + u) % P25519, (P25519 - 1) // 2, P25519) == 1
+
+
+def split(segment):
+    """Whole windows of a segment: (times in ns, frames)."""
+    t, f = segment.times, segment.frames
+    out = []
+    at = segment.begin
+    while at + WINDOW_NS <= segment.end:
+        low, high = bisect.bisect_left(t, at), bisect.bisect_left(t, at + WINDOW_NS)
+        out.append((t[low:high], f[low:high]))
+        at += WINDOW_NS
+    return out
+
+
+def window_features(window):
+    times, frames = window
+    gaps = st.gaps_of(times)
+    order = sorted(gaps)
+    mean = sum(gaps) / len(gaps) if gaps else 0.0
+    sd = math.sqrt(sum((g - mean) ** 2 for g in gaps) / len(gaps)) if gaps else 0.0
+    data = b"".join(f[SPHINX:] for f in frames)
+    bits = len(data) * 8
+    ones = int.from_bytes(data, "little").bit_count()
+    return [float(len(frames)), float(sum(map(len, frames))), float(len(set(map(len, frames)))), mean, sd,
+            *(st.quantile(order, q) for q in (.02, .1, .25, .5, .75, .9, .98)),
+            *(st.autocorrelation(gaps, lag) for lag in (1, 2, 3)),
+            (ones - bits / 2) / math.sqrt(bits / 4) if bits else 0.0, st.byte_chi2(data) if data else 0.0]
+
+
+def packet_rows(c, truth, load):
+    """Of each segment: features of its packets, which of them are real, and all its slots."""
+    rows, labels, slots = [], [], []
+    period = 1e9 / c.rate
+    for s in c.segments(load):
+        t = s.all_times
+        first = max(s.first, 1)
+        phase = [0.0] * len(t)
+        if c.mode == "constant":
+            phase = [((x - t[first] + period / 2) % period - period / 2) / 1000 for x in t]
+            mid = st.quantile(sorted(phase), .5)
+            phase = [x - mid for x in phase]
+        rs, ys = [], []
+        for i in range(first, len(t) - 1):
+            packet = s.all_frames[i][SPHINX:]
+            ones = int.from_bytes(packet, "little").bit_count()
+            rs.append([(t[i] - t[i - 1]) / 1000, (t[i + 1] - t[i]) / 1000, phase[i], float(ones), st.byte_chi2(packet),
+                       float(packet[0]), float(packet[31]), float(packet[-1]), float(len(packet))])
+            ys.append(int(packet[:32] in truth))
+        rows.append(rs)
+        labels.append(ys)
+        slots.append(t[:-1])
+    return rows, labels, slots
+
+
+def spread(labels):
+    return {(r, i): y for r, ys in enumerate(labels) for i, y in enumerate(ys)}
