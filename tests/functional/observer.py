@@ -168,7 +168,7 @@ def load(mode, slots, rounds, settle, measure, relay, sink, packet_file, out, te
 
 def alphas(folder, mode, count, path):
     """Every n-th packet of the idle segments, with its frame, as hexadecimal lines."""
-    frames = judge.read_capture(folder, mode).frames(0)
+    frames = [f for s in judge.read_capture(folder, mode).segments(0) for f in s.frames]
     with open(path, "w") as f:
         for frame in frames[::max(1, len(frames) // count)][:count]:
             f.write(frame[judge.SPHINX - judge.FRAME:].hex() + "\n")

@@ -16,7 +16,6 @@ from itertools import combinations
 import observer_stats as st
 
 ALPHA = 1e-4
-DRAWS = 9999  # permutations: at ALPHA the observed value must lie beyond all of them
 WINDOW_NS = 100_000_000  # what the classifier of windows looks at
 SAMPLE = 2000  # packets of a load that slow checks look at
 
@@ -86,6 +85,7 @@ class Judge:
 
     def __init__(self, seed=1, quiet=False, alpha=ALPHA):
         self.rng, self.alpha = random.Random(seed), alpha
+        self.draws = round(1 / alpha) - 1  # permutations: the observed value must lie beyond all of them
         self.quiet, self.failed, self.passed = quiet, [], []
 
     def say(self, text):
@@ -137,30 +137,27 @@ class Judge:
             line = " " * 52
             if k < len(pairs):
                 a, b = pairs[k]
-                d = test.apart(whole[a], whole[b])
-                half = [test.apart(curves[h][a], curves[1 - h][b]) for h in (0, 1)]
-                p = st.ks_p(d, harmonic(whole[a][-1], whole[b][-1]))
+                half = [two(curves[h][a], curves[1 - h][b])[0] for h in (0, 1)]
+                d, p = two(whole[a], whole[b])
                 line = f"        {c.loads[a]:3}% - {c.loads[b]:2}%   {d:.4f} (p {p:.3f})   {half[0]:.4f}, {half[1]:.4f}  "
             if k < test.loads:
-                n, m = (curves[h][k][-1] for h in (0, 1))
-                d = test.apart(curves[0][k], curves[1][k])
-                line += f"|  {c.loads[k]:3}%   {d:.4f} (p {st.ks_p(d, harmonic(n, m)):.3f})  n {n} + {m}"
+                d, p = two(curves[0][k], curves[1][k])
+                line += f"|  {c.loads[k]:3}%   {d:.4f} (p {p:.3f})  n {curves[0][k][-1]} + {curves[1][k][-1]}"
             self.say(line)
         observed = test.statistic(test.identity)
-        null = test.null(self.rng, DRAWS)
+        null = test.null(self.rng, self.draws)
         p, limit = st.tail(null, observed), st.limit_of(null, self.alpha)
         self.say(f"      largest distance with loads drawn anew within rounds: median {st.quantile(null, .5):.4f}, 95 % below"
                  f" {st.quantile(null, .95):.4f}, the limit at {self.alpha:g} {limit:.4f}")
-        shown = self.check("gaps", p > self.alpha, f"{c.mode}: gaps tell loads apart no more than runs of one load: largest"
+        return self.check("gaps", p > self.alpha, f"{c.mode}: gaps tell loads apart no more than runs of one load: largest"
                            f" distance {observed:.4f}, p {p:.4f}")
-        return limit if shown else None
 
-    def power(self, c, limit):
+    def power(self, c):
         """The smallest leak that `gaps` could have seen. Poisson slots stay Poisson slots when each is late by a time of
         its own (displacement theorem: Kingman, Poisson Processes 1993), so that there the leak is lost slots."""
         rounds = [[s.times for s in row] for row in c.rounds]
         leak, start, most = (st.thinned, .005, 1.0) if c.mode == "poisson" else (st.delayed, 100, 1e9)
-        power = st.Power(rounds, [load / 100 for load in c.loads], limit, leak, self.rng)
+        power = st.Power(rounds, [load / 100 for load in c.loads], self.alpha, leak, self.rng)
         size, seen, distance = power.smallest(start, most)
         what = (f"{100 * size:.1f} % of the slots of real packets lost" if c.mode == "poisson"
                 else f"real packets {size / 1000:.1f} us later than cover")
@@ -173,11 +170,11 @@ class Judge:
             return None
         period = 1e6 / c.rate
         for load in c.loads:
-            off = sorted(abs(g - period) for s in c.segments(load) for g in st.gaps_of(s.times))
+            off = sorted(abs(g - period) for s in c.segments(load) for g in st.gaps_of(s.times)) or [math.inf]
             self.say(f"      blur at {load:2} %: gaps miss {period:.0f} us by {st.quantile(off, .5):.1f} us (median),"
                      f" {st.quantile(off, .9):.1f} (90 %), {st.quantile(off, .99):.1f} (99 %), {off[-1]:.0f} (worst)")
         every = [abs(g - period) for s in c.segments() for g in st.gaps_of(s.times)]
-        return sum(every) / len(every)
+        return sum(every) / max(1, len(every))
 
     def law(self, c, blur_us):
         """Poisson slots: gaps against the exponential law. Lateness that varies by x us on average moves the
@@ -185,6 +182,9 @@ class Judge:
         allowed = c.rate * (blur_us or 0) / 1e6
         for load in c.loads:
             gaps = [g for s in c.segments(load) for g in st.gaps_of(s.times)]
+            if not gaps:
+                self.check("law", False, f"{c.mode} at {load:2} %: no gaps")
+                continue
             d = st.ks_one(gaps, lambda x: 1 - math.exp(-x * c.rate / 1e6))
             limit = kolmogorov_limit(self.alpha / len(c.loads)) / math.sqrt(len(gaps))
             r = st.autocorrelation(gaps, 1) * math.sqrt(len(gaps))
@@ -242,7 +242,7 @@ class Judge:
             right, n = sum(s[0] for s in score), sum(s[1] for s in score)
             a, b = st.wilson(right, n)
             p = st.sequential_tail(st.balanced(score), lambda f=fold: f.accuracy(st.label_swaps(range(len(c.rounds)), self.rng)),
-                                   DRAWS)
+                                   self.draws)
             text = (f"{c.mode}: {low} % or {high} % by {name}: {right} of {n} windows right, {100 * right / n:.1f} %"
                     f" (95 % interval {100 * a:.1f} … {100 * b:.1f}), p {p:.4f}")
             if (low, high) == (c.loads[0], c.loads[-1]):
@@ -288,9 +288,8 @@ class Judge:
     def link(self, c, truth=None, blur_us=None, deep=True):
         self.headers(c)
         self.bytes(c)
-        limit = self.gaps(c)
-        if deep and limit is not None:
-            self.power(c, limit)
+        if self.gaps(c) and deep:
+            self.power(c)
         blur = self.blur(c)
         if c.mode == "poisson":
             self.law(c, blur_us)
@@ -302,8 +301,11 @@ class Judge:
         return blur
 
 
-def harmonic(n, m):
-    return n * m / (n + m) if n and m else 0
+def two(a, b):
+    """Distance of two samples given as counts, and its p-value as if they were independent."""
+    n, m = a[-1], b[-1]
+    d = st.apart(st.share_curve(a), st.share_curve(b))
+    return d, st.ks_p(d, n * m / (n + m)) if n and m else float(n == m)
 
 
 def kolmogorov_limit(alpha):

@@ -11,6 +11,7 @@ import random
 from array import array
 from collections import Counter
 from itertools import combinations, permutations
+from operator import sub
 
 GRID = 256  # thresholds of the two-sample statistic: quantiles of all gaps together
 
@@ -135,6 +136,19 @@ def autocorrelation(x, lag):
 
 # --- permutation of loads within rounds ---
 
+def share_curve(counts):
+    """The empirical distribution at the thresholds; None without observations."""
+    return [x / counts[-1] for x in counts] if counts[-1] else None
+
+
+def apart(a, b):
+    """Distance of two such distributions; a sample that is missing altogether is as far as can be."""
+    if a is None or b is None:
+        return float(a is not b)
+    d = list(map(sub, a, b))
+    return max(max(d), -min(d))
+
+
 class LoadTest:
     """Largest KS distance between the gaps of any two loads. gaps[r][l] is the sample of round r at load l."""
 
@@ -157,7 +171,7 @@ class LoadTest:
         return int.from_bytes(array("Q", counts).tobytes(), "little")
 
     def curves(self, assignment, rounds=None):
-        """One empirical distribution for each load, when round r's segment at place l counts as assignment[r][l]."""
+        """Counts at the thresholds for each load, when round r's segment at place l counts as assignment[r][l]."""
         total = [0] * self.loads
         for r in range(len(self.table)) if rounds is None else rounds:
             for packed, load in zip(self.table[r], assignment[r]):
@@ -165,16 +179,10 @@ class LoadTest:
         size = 8 * (len(self.grid) + 1)
         return [array("Q", t.to_bytes(size, "little")) for t in total]
 
-    @staticmethod
-    def apart(a, b):
-        n, m = a[-1], b[-1]
-        if n == 0 or m == 0:
-            return 1.0 if n or m else 0.0
-        n, m = 1 / n, 1 / m
-        return max(abs(x * n - y * m) for x, y in zip(a, b))
-
     def statistic(self, assignment):
-        return max(self.apart(a, b) for a, b in combinations(self.curves(assignment), 2))
+        curves = self.curves(assignment)
+        shares = [share_curve(c) for c in curves]
+        return max(apart(a, b) for a, b in combinations(shares, 2))
 
     def draw(self, rng):
         return [self.orders[int(rng.random() * len(self.orders))] for _ in self.table]
@@ -228,11 +236,15 @@ class Power:
     """Injects a known leak into the captured slots, with loads drawn anew so that nothing else tells them apart.
     leak(rng, times, share, size) puts one of a size into the times of a segment whose slots are real to a share."""
 
-    def __init__(self, rounds, shares, limit, leak, rng):
-        self.rounds, self.shares, self.limit, self.leak, self.rng = rounds, shares, limit, leak, rng
+    def __init__(self, rounds, shares, alpha, leak, rng):
+        self.rounds, self.shares, self.alpha, self.leak, self.rng = rounds, shares, alpha, leak, rng
         self.test = LoadTest([[gaps_of(t) for t in row] for row in rounds])
+        self.draws = round(1 / alpha) - 1
+        null = self.test.null(rng, self.draws)
+        self.stretch = limit_of(null, alpha) / quantile(null, .9)
 
-    def once(self, size):
+    def inject(self, size):
+        """The statistic of the captured slots with a leak of that size."""
         self.test.table = []
         for row in self.rounds:
             order = self.rng.sample(row, len(row))
@@ -240,10 +252,15 @@ class Power:
                                     for t, s in zip(order, self.shares)])
         return self.test.statistic(self.test.identity)
 
-    def seen(self, size, trials):
-        """Share of trials in which the leak is found, and their mean distance."""
-        found = [self.once(size) for _ in range(trials)]
-        return sum(d > self.limit for d in found) / trials, sum(found) / trials
+    def seen(self, size, trials, exact=False):
+        """Share of trials in which the leak is found, and their mean distance. A leak also widens what the
+        permutations find: their limit is computed with it, roughly unless `exact`."""
+        found = [self.inject(size) for _ in range(trials)]
+        if exact:
+            limit = limit_of(self.test.null(self.rng, self.draws), self.alpha)
+        else:
+            limit = self.stretch * quantile(self.test.null(self.rng, 100), .9)
+        return sum(d > limit for d in found) / trials, sum(found) / trials
 
     def smallest(self, start, most, want=0.8, trials=15, confirm=40):
         """(size, power there, mean distance there) of the first size in small steps with that power; at `most`
@@ -256,10 +273,10 @@ class Power:
             size *= 1.1
         while True:
             size = min(size, most)
-            power, distance = self.seen(size, confirm)
+            power, distance = self.seen(size, confirm, exact=True)
             if power >= want or size == most:
                 return size, power, distance
-            size *= 1.05
+            size *= 1.1
 
 
 # --- classifiers ---
