@@ -16,7 +16,7 @@ from itertools import combinations
 import observer_stats as st
 
 ALPHA = 1e-4
-WINDOW_NS = 100_000_000  # what the classifier of windows looks at
+WINDOWS = 5  # parts of a segment that the classifier of windows looks at
 SAMPLE = 2000  # packets of a load that slow checks look at
 
 ETHERNET, IP, UDP = 14, 20, 8
@@ -165,7 +165,7 @@ class Judge:
                    f" this capture, the judge says no in {100 * seen:.0f} %")
 
     def blur(self, c):
-        """By how much the gaps miss 1/rate in constant mode: mean |error| in us, or None."""
+        """By how much the gaps miss 1/rate in constant mode: all errors in us, sorted; or None."""
         if c.mode != "constant":
             return None
         period = 1e6 / c.rate
@@ -173,13 +173,14 @@ class Judge:
             off = sorted(abs(g - period) for s in c.segments(load) for g in st.gaps_of(s.times)) or [math.inf]
             self.say(f"      blur at {load:2} %: gaps miss {period:.0f} us by {st.quantile(off, .5):.1f} us (median),"
                      f" {st.quantile(off, .9):.1f} (90 %), {st.quantile(off, .99):.1f} (99 %), {off[-1]:.0f} (worst)")
-        every = [abs(g - period) for s in c.segments() for g in st.gaps_of(s.times)]
-        return sum(every) / max(1, len(every))
+        return sorted(abs(g - period) for s in c.segments() for g in st.gaps_of(s.times))
 
-    def law(self, c, blur_us):
-        """Poisson slots: gaps against the exponential law. Lateness that varies by x us on average moves the
-        distribution by at most rate * x, for the density is at most the rate."""
-        allowed = c.rate * (blur_us or 0) / 1e6
+    def law(self, c, blur):
+        """Poisson slots: gaps against the exponential law. The machine moves a gap by more than x with some
+        probability q(x), which the blur of constant slots shows; so it moves the distribution by at most
+        rate * x + q(x), for the density is at most the rate."""
+        n = len(blur or ())
+        allowed = min((c.rate * x / 1e6 + 1 - (i + 1) / n for i, x in enumerate(blur or ())), default=0.0)
         for load in c.loads:
             gaps = [g for s in c.segments(load) for g in st.gaps_of(s.times)]
             if not gaps:
@@ -228,7 +229,7 @@ class Judge:
     # --- 4: classifiers ---
 
     def windows(self, c, low, high):
-        """Idle (low) or busy (high)? Windows of WINDOW_NS; trained on every other round, tested on the rest."""
+        """Idle (low) or busy (high)? WINDOWS of each segment; trained on every other round, tested on the rest."""
         groups = {}
         for r, row in enumerate(c.rounds):
             for s in row:
@@ -285,20 +286,20 @@ class Judge:
 
     # --- all of it ---
 
-    def link(self, c, truth=None, blur_us=None, deep=True):
+    def link(self, c, truth=None, blur=None, deep=True):
         self.headers(c)
         self.bytes(c)
         if self.gaps(c) and deep:
             self.power(c)
-        blur = self.blur(c)
+        own_blur = self.blur(c)
         if c.mode == "poisson":
-            self.law(c, blur_us)
+            self.law(c, blur)
         self.windows(c, c.loads[0], c.loads[-1])
         if deep and len(c.loads) > 2:
             self.windows(c, c.loads[0], c.loads[1])
         if truth is not None:
             self.packets(c, truth)
-        return blur
+        return own_blur
 
 
 def two(a, b):
@@ -336,15 +337,10 @@ def on_curve(alpha):
 
 
 def split(segment):
-    """Whole windows of a segment: (times in ns, frames)."""
+    """The windows of a segment: (times in ns, frames)."""
     t, f = segment.times, segment.frames
-    out = []
-    at = segment.begin
-    while at + WINDOW_NS <= segment.end:
-        low, high = bisect.bisect_left(t, at), bisect.bisect_left(t, at + WINDOW_NS)
-        out.append((t[low:high], f[low:high]))
-        at += WINDOW_NS
-    return out
+    edge = [bisect.bisect_left(t, segment.begin + (segment.end - segment.begin) * i // WINDOWS) for i in range(WINDOWS + 1)]
+    return [(t[low:high], f[low:high]) for low, high in zip(edge, edge[1:])]
 
 
 def window_features(window):
@@ -362,18 +358,25 @@ def window_features(window):
             (ones - bits / 2) / math.sqrt(bits / 4) if bits else 0.0, st.byte_chi2(data) if data else 0.0]
 
 
+def phases(times, rate):
+    """By how many us each of these slots is off the grid of constant slots that fits most of them. The grid's
+    period is the relay's own, for its clock is not ours."""
+    gaps = sorted(b - a for a, b in zip(times, times[1:]))
+    rough = st.quantile(gaps, .5) if gaps else 1e9 / rate
+    far = [(b - a) / max(1, round((b - a) / rough)) for a, b in zip(times, times[len(times) // 3:])]
+    period = st.quantile(sorted(far), .5) if far else rough
+    off = [((t - times[0] + period / 2) % period - period / 2) / 1000 for t in times]
+    mid = st.quantile(sorted(off), .5)
+    return [x - mid for x in off]
+
+
 def packet_rows(c, truth, load):
     """Of each segment: features of its packets, which of them are real, and all its slots."""
     rows, labels, slots = [], [], []
-    period = 1e9 / c.rate
     for s in c.segments(load):
         t = s.all_times
         first = max(s.first, 1)
-        phase = [0.0] * len(t)
-        if c.mode == "constant":
-            phase = [((x - t[first] + period / 2) % period - period / 2) / 1000 for x in t]
-            mid = st.quantile(sorted(phase), .5)
-            phase = [x - mid for x in phase]
+        phase = phases(t, c.rate) if c.mode == "constant" else [0.0] * len(t)
         rs, ys = [], []
         for i in range(first, len(t) - 1):
             packet = s.all_frames[i][SPHINX:]

@@ -281,17 +281,18 @@ class Power:
 
 # --- classifiers ---
 
-def standardise(train, rows):
-    """By the mean and deviation of the training rows; a feature that never varies there becomes 0 unless it differs."""
-    out = []
-    stats = []
-    for column in zip(*train):
-        m = sum(column) / len(column)
-        sd = math.sqrt(sum((x - m) ** 2 for x in column) / len(column))
-        stats.append((m, sd if sd > 1e-9 * max(1.0, abs(m)) else 1e-9 * max(1.0, abs(m))))
-    for row in rows:
-        out.append([max(-6.0, min(6.0, (x - m) / sd)) for x, (m, sd) in zip(row, stats)])
-    return out
+class Scale:
+    """By the mean and deviation of the training rows. A feature that never varied there says much where it does."""
+
+    def __init__(self, rows):
+        self.stats = []
+        for column in zip(*rows):
+            m = sum(column) / len(column)
+            sd = math.sqrt(sum((x - m) ** 2 for x in column) / len(column))
+            self.stats.append((m, max(sd, 1e-9 * max(1.0, abs(m)))))
+
+    def __call__(self, rows):
+        return [[max(-6.0, min(6.0, (x - m) / sd)) for x, (m, sd) in zip(row, self.stats)] for row in rows]
 
 
 def inverse(a):
@@ -326,7 +327,8 @@ class Linear:
         """train, test: {group: rows}."""
         rows = [r for group in train.values() for r in group]
         width = len(rows[0])
-        z = {g: standardise(rows, rs) for g, rs in train.items()}
+        scale = Scale(rows)
+        z = {g: scale(rs) for g, rs in train.items()}
         cov = [[1e-3 * (i == j) for j in range(width)] for i in range(width)]
         for r in (r for rs in z.values() for r in rs):
             for i, x in enumerate(r):
@@ -337,7 +339,7 @@ class Linear:
         self.sum = {}
         for g, rs in z.items():
             self.sum[g] = (len(rs), [sum(c) for c in zip(*rs)] if rs else [0.0] * width)
-        self.test = {g: standardise(rows, rs) for g, rs in test.items()}
+        self.test = {g: scale(rs) for g, rs in test.items()}
         self.width = width
 
     def scores(self, label):
@@ -367,11 +369,12 @@ class Nearest:
     def __init__(self, train, test, k=9):
         rows = [r for rs in train.values() for r in rs]
         owner = [g for g, rs in train.items() for _ in rs]
-        z = standardise(rows, rows)
+        scale = Scale(rows)
+        z = scale(rows)
         self.near = {}
         for g, rs in test.items():
             self.near[g] = []
-            for r in standardise(rows, rs):
+            for r in scale(rs):
                 order = sorted(range(len(z)), key=lambda i: math.dist(z[i], r))
                 self.near[g].append([owner[i] for i in order[:k]])
 
