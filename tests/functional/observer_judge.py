@@ -165,7 +165,7 @@ class Judge:
                    f" this capture, the judge says no in {100 * seen:.0f} %")
 
     def blur(self, c):
-        """By how much the gaps miss 1/rate in constant mode: all errors in us, sorted; or None."""
+        """By how much the gaps miss 1/rate in constant mode: every error in us; or None."""
         if c.mode != "constant":
             return None
         period = 1e6 / c.rate
@@ -173,20 +173,22 @@ class Judge:
             off = sorted(abs(g - period) for s in c.segments(load) for g in st.gaps_of(s.times)) or [math.inf]
             self.say(f"      blur at {load:2} %: gaps miss {period:.0f} us by {st.quantile(off, .5):.1f} us (median),"
                      f" {st.quantile(off, .9):.1f} (90 %), {st.quantile(off, .99):.1f} (99 %), {off[-1]:.0f} (worst)")
-        return sorted(abs(g - period) for s in c.segments() for g in st.gaps_of(s.times))
+        return [g - period for s in c.segments() for g in st.gaps_of(s.times)]
 
     def law(self, c, blur):
-        """Poisson slots: gaps against the exponential law. The machine moves a gap by more than x with some
-        probability q(x), which the blur of constant slots shows; so it moves the distribution by at most
-        rate * x + q(x), for the density is at most the rate."""
-        n = len(blur or ())
-        allowed = min((c.rate * x / 1e6 + 1 - (i + 1) / n for i, x in enumerate(blur or ())), default=0.0)
+        """Poisson slots: gaps against the exponential law. What the machine does to gaps, constant slots have
+        shown: exponential gaps with such errors stand a certain distance off the law, which is allowed."""
+        def law(x):
+            return 1 - math.exp(-max(0.0, x) * c.rate / 1e6)
+        allowed = 0.0
+        if blur:
+            allowed = st.ks_one([max(0.0, self.rng.expovariate(c.rate) * 1e6 + self.rng.choice(blur)) for _ in range(20000)], law)
         for load in c.loads:
             gaps = [g for s in c.segments(load) for g in st.gaps_of(s.times)]
             if not gaps:
                 self.check("law", False, f"{c.mode} at {load:2} %: no gaps")
                 continue
-            d = st.ks_one(gaps, lambda x: 1 - math.exp(-x * c.rate / 1e6))
+            d = st.ks_one(gaps, law)
             limit = kolmogorov_limit(self.alpha / len(c.loads)) / math.sqrt(len(gaps))
             r = st.autocorrelation(gaps, 1) * math.sqrt(len(gaps))
             self.check("law", d <= limit + allowed,
