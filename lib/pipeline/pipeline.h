@@ -440,8 +440,8 @@ unsigned slots_room(struct worker *w);
 bool slots_guarded(const struct worker *w);
 /* The same for packets from the wheel. */
 unsigned slots_room_due(struct worker *w);
-/* Spins until the next slot. */
-void slots_wait(struct worker *w);
+/* Spins until the next slot and serves it. Returns how many packets left. */
+unsigned slots_wait(struct worker *w, const struct snapshot *s);
 /* What n packets cost, for the two above. */
 void slots_learn(struct worker *w, unsigned n, uint64_t cycles);
 void slots_learn_due(struct worker *w, unsigned n, uint64_t cycles);

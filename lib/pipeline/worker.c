@@ -160,8 +160,7 @@ static unsigned take_in(struct worker *w, const struct snapshot *s)
 
 	if (max)
 		return ingress(w, s, max) + cover_park(w);
-	slots_wait(w);
-	return slots_serve(w, s);
+	return slots_wait(w, s);
 }
 
 /* Due packets out of the wheel, as many as fit before the next slot. */
@@ -171,8 +170,7 @@ static unsigned give_out(struct worker *w, const struct snapshot *s)
 	uint64_t since, start;
 
 	if (max == 0) {
-		slots_wait(w);
-		return slots_serve(w, s);
+		return slots_wait(w, s);
 	}
 	since = rte_rdtsc();
 	start = since;
