@@ -175,23 +175,6 @@ def alphas(folder, mode, count, path):
     return 0
 
 
-def slots_by_load(j, capture):
-    """What the relay itself says of its slots."""
-    for percent in capture.loads:
-        total = {}
-        for s in capture.segments(percent):
-            if not s.telemetry or not s.telemetry[0]:
-                continue
-            for key, value in s.telemetry[1].items():
-                before = s.telemetry[0][key]
-                if isinstance(value, int):
-                    total[key] = total.get(key, 0) + value - before
-                elif isinstance(value, list):
-                    total[key] = [a + b - c for a, b, c in zip(total.get(key, [0] * len(value)), value, before)]
-        if total:
-            j.say(f"      relay at {percent:2} %: " + ", ".join(f"{k} {v}" for k, v in total.items() if v))
-
-
 def run_judge(folder, modes):
     started = time.monotonic()
     j = judge.Judge(seed=int.from_bytes(os.urandom(4), "little"))
@@ -213,7 +196,6 @@ def run_judge(folder, modes):
             continue
         c = judge.read_capture(folder, mode)
         j.say(f"--- {mode}")
-        slots_by_load(j, c)
         blur = j.link(c, truth if truth else None, blur) or blur
     j.say(f"judged in {time.monotonic() - started:.0f} s")
     print(f"{len(j.passed)} passed, {len(j.failed)} failed")

@@ -19,6 +19,9 @@ modes=${OBSERVER_MODES-constant poisson}
 slots=500 measure=0.5 settle=0.12
 rounds=$((seconds * 2 / 3)) # three loads of half a second each
 control_rounds=10
+# Dedicated cores are what a relay should have; where it shares them, the next best: nobody takes the core from it.
+priority="chrt --fifo 10"
+$priority true 2>/dev/null || priority="nice -n -10"
 lab=bnobs$$
 passed=0 failed=0
 dir=
@@ -173,7 +176,7 @@ write_config() { # mode
 		keys = { sphinx_key_file = "$dir/net/relay/sphinx.secret"; vrf_key_file = "$dir/net/relay/vrf.secret"; };
 		directory = { file = "$dir/net/directory.conf"; authority = "$(cat "$dir/net/authority.pub")"; };
 		ports = ( { device = "net_af_packet0"; ipv4 = "10.78.0.1/24"; rx_descriptors = 512; tx_descriptors = 512; } );
-		pipeline = { workers = 1; idle = "sleep"; max_queue_depth = 4096; drain_ms = 1000; };
+		pipeline = { workers = 1; idle = "${OBSERVER_IDLE:-sleep}"; max_queue_depth = 4096; drain_ms = 1000; };
 		performance = { target_throughput_pps = 4000; max_avg_latency_ms = 1000.0; };
 		vrf = { delay_variance_ms = 10.0; };
 		sphinx = { mean_delay_ms = 10.0; };
@@ -200,7 +203,7 @@ make_packets() {
 start_relay() { # mode
 	local cpus i socket=/var/run/dpdk/$lab/dpdk_telemetry.v2
 	cpus=$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)
-	ip netns exec "$lab-relay" nice -n -10 "$build/betanet-mixnode" --no-huge -m 256 --no-pci --file-prefix "$lab" \
+	ip netns exec "$lab-relay" $priority "$build/betanet-mixnode" --no-huge -m 256 --no-pci --file-prefix "$lab" \
 		--lcores "0@($cpus),1@($cpus)" --vdev net_af_packet0,iface=net0 -- --config "$dir/$1.conf" >"$dir/$1.log" 2>&1 </dev/null &
 	pid[relay]=$!
 	for ((i = 0; i < 200; i++)); do
@@ -269,7 +272,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 check_place
 dir=$(mktemp -d "/tmp/$lab.XXXXXX") || exit 1
-echo "observer: $build, namespaces $lab-*, $slots slots a second and link, $rounds rounds"
+echo "observer: $build, namespaces $lab-*, $slots slots a second and link, $rounds rounds, $(nproc) cores, relay under ${priority%% *}"
 # during the control measurement, which nothing disturbs
 observer selftest >"$dir/selftest.log" 2>&1 &
 pid[selftest]=$!

@@ -32,8 +32,9 @@ P25519 = 2 ** 255 - 19
 class Segment:
     """What the link showed while one load was offered. The first frames are of the time in which it settled."""
 
-    def __init__(self, load, begin, end, times, frames, telemetry=None):
-        self.load, self.begin, self.end, self.telemetry = load, begin, end, telemetry
+    def __init__(self, load, begin, end, times, frames, slots=None):
+        self.load, self.begin, self.end = load, begin, end
+        self.slots = slots  # /mix/shaper before and after
         self.all_times, self.all_frames = times, frames
         self.first = bisect.bisect_left(times, begin)
         self.times, self.frames = times[self.first:], frames[self.first:]
@@ -164,16 +165,37 @@ class Judge:
         self.check("power", seen >= 0.8, f"{c.mode}: smallest effect that it sees: {what} (distance {distance:.4f}); put into"
                    f" this capture, the judge says no in {100 * seen:.0f} %")
 
+    def lateness(self, c):
+        """What the relay says of itself: a finer clock than the wire's, and no verdict, for no observer has it."""
+        key = "lateness_log2_ns"
+        if not all(s.slots and key in s.slots[0] for s in c.segments()):
+            return
+        counts = [[[b - a for a, b in zip(s.slots[0][key], s.slots[1][key])] for s in row] for row in c.rounds]
+        for k, load in enumerate(c.loads):
+            of = {name: sum(s.slots[1][name] - s.slots[0][name] for s in c.segments(load))
+                  for name in ("slots_real", "slots_cover", "slots_empty", "slots_skipped")}
+            total = [sum(row[k][i] for row in counts) for i in range(len(counts[0][0]))]
+            self.say(f"      the relay at {load:2} %: " + ", ".join(f"{v} {n[6:]}" for n, v in of.items()) + "; late by "
+                     + ", ".join(f"{log2_quantile(total, q) / 1000:.2f} us ({name})"
+                                 for q, name in ((.25, "25 %"), (.5, "median"), (.9, "90 %"), (.99, "99 %"))))
+        test = st.LoadTest.of_histograms(counts)
+        observed = test.statistic(test.identity)
+        p = st.tail(test.null(self.rng, 999), observed)
+        self.say(f"      its lateness between loads: KS {observed:.4f}, p {p:.3f}")
+
     def blur(self, c):
-        """By how much the gaps miss 1/rate in constant mode: every error in us; or None."""
+        """By how much the gaps miss their median in constant mode: every error in us; or None."""
         if c.mode != "constant":
             return None
-        period = 1e6 / c.rate
+        gaps = {load: [g for s in c.segments(load) for g in st.gaps_of(s.times)] for load in c.loads}
+        every = [g for load in c.loads for g in gaps[load]]
+        mid = st.quantile(sorted(every), .5)
+        self.say(f"      median gap {mid:.2f} us (the relay's clock against the observer's: {1e6 * (mid * c.rate / 1e6 - 1):+.0f} ppm)")
         for load in c.loads:
-            off = sorted(abs(g - period) for s in c.segments(load) for g in st.gaps_of(s.times)) or [math.inf]
-            self.say(f"      blur at {load:2} %: gaps miss {period:.0f} us by {st.quantile(off, .5):.1f} us (median),"
-                     f" {st.quantile(off, .9):.1f} (90 %), {st.quantile(off, .99):.1f} (99 %), {off[-1]:.0f} (worst)")
-        return [g - period for s in c.segments() for g in st.gaps_of(s.times)]
+            off = sorted(abs(g - mid) for g in gaps[load]) or [math.inf]
+            self.say(f"      blur at {load:2} %: gaps miss it by {st.quantile(off, .5):.2f} us (median), {st.quantile(off, .9):.1f} us"
+                     f" (90 %), {st.quantile(off, .99):.1f} us (99 %), {off[-1]:.0f} us (worst of {len(off)})")
+        return [g - mid for g in every]
 
     def law(self, c, blur):
         """Poisson slots: gaps against the exponential law. What the machine does to gaps, constant slots have
@@ -293,6 +315,7 @@ class Judge:
         self.bytes(c)
         if self.gaps(c) and deep:
             self.power(c)
+        self.lateness(c)
         own_blur = self.blur(c)
         if c.mode == "poisson":
             self.law(c, blur)
@@ -320,6 +343,17 @@ def kolmogorov_limit(alpha):
 
 
 # --- frames ---
+
+def log2_quantile(counts, q):
+    """Of a histogram whose bucket i ends at 2^i, with even density inside each."""
+    rank, seen = q * sum(counts), 0
+    for i, n in enumerate(counts):
+        if n and seen + n >= rank:
+            low = 2 ** (i - 1) if i else 0
+            return low + (2 ** i - low) * (rank - seen) / n
+        seen += n
+    return 0.0
+
 
 def udp_sum_right(f):
     """RFC 768, over IPv4."""

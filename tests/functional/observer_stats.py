@@ -154,11 +154,21 @@ class LoadTest:
 
     def __init__(self, gaps):
         pool = sorted(g for row in gaps for sample in row for g in sample)
-        self.loads = len(gaps[0])
         self.grid = sorted({quantile(pool, (i + 0.5) / GRID) for i in range(GRID)})
-        self.table = [[self.pack(sample) for sample in row] for row in gaps]
+        self.set_table([[self.pack(sample) for sample in row] for row in gaps])
+
+    @classmethod
+    def of_histograms(cls, counts):
+        """The same of histograms with common buckets."""
+        test = cls.__new__(cls)
+        test.grid = range(len(counts[0][0]) - 1)
+        test.set_table([[test.pack_counts(list(c)) for c in row] for row in counts])
+        return test
+
+    def set_table(self, table):
+        self.table, self.loads = table, len(table[0])
         self.orders = list(permutations(range(self.loads)))
-        self.identity = [tuple(range(self.loads))] * len(gaps)
+        self.identity = [tuple(range(self.loads))] * len(table)
 
     def pack(self, sample):
         """How many gaps are at or below each threshold, and how many there are, as lanes of one integer: the
@@ -166,6 +176,10 @@ class LoadTest:
         counts = [0] * (len(self.grid) + 1)
         for g in sample:
             counts[bisect.bisect_left(self.grid, g)] += 1
+        return self.pack_counts(counts)
+
+    @staticmethod
+    def pack_counts(counts):
         for i in range(1, len(counts)):
             counts[i] += counts[i - 1]
         return int.from_bytes(array("Q", counts).tobytes(), "little")
