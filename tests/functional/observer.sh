@@ -6,6 +6,7 @@
 # the load when shaping is off, and in captures that are rigged (its self-test).
 #   OBSERVER_SECONDS=N   measures each mode for N seconds instead of 24: finer figures (README)
 #   OBSERVER_MODES="…"   instead of "constant poisson"
+#   OBSERVER_IDLE=…      pipeline.idle instead of "sleep"; OBSERVER_PRIORITY=… instead of "chrt --fifo 10", e.g. "nice"
 #   OBSERVER_KEEP=DIR    leaves captures and logs there
 # Needs root (namespaces, raw sockets). Ends with `N passed, N failed[, N skipped]`.
 #
@@ -20,7 +21,7 @@ slots=500 measure=0.5 settle=0.12
 rounds=$((seconds * 2 / 3)) # three loads of half a second each
 control_rounds=10
 # Dedicated cores are what a relay should have; where it shares them, the next best: nobody takes the core from it.
-priority="chrt --fifo 10"
+priority=${OBSERVER_PRIORITY:-chrt --fifo 10}
 $priority true 2>/dev/null || priority="nice -n -10"
 lab=bnobs$$
 passed=0 failed=0
@@ -81,6 +82,16 @@ wait_gone() { # pid seconds
 	return 1
 }
 
+wait_file() { # path
+	local i
+	for ((i = 0; i < 300; i++)); do
+		[ -e "$1" ] && return 0
+		sleep 0.1
+	done
+	echo "nothing made $1 within 30 s"
+	return 1
+}
+
 cleanup() {
 	local p n
 	trap - EXIT INT TERM HUP
@@ -96,7 +107,7 @@ cleanup() {
 	done
 	rm -rf "/var/run/dpdk/$lab" 2>/dev/null
 	if [ -n "$dir" ]; then
-		[ -z "${OBSERVER_KEEP:-}" ] || { mkdir -p "$OBSERVER_KEEP" && cp "$dir"/*.cap "$dir"/*.json "$dir"/*.log "$OBSERVER_KEEP"; }
+		[ -z "${OBSERVER_KEEP:-}" ] || { mkdir -p "$OBSERVER_KEEP" && cp "$dir"/*.{cap,json,log} "$OBSERVER_KEEP" 2>/dev/null; }
 		rm -rf "$dir"
 	fi
 }
@@ -148,17 +159,19 @@ make_network() {
 
 # Nobody reads them: the kernel drops what comes, without a word to the relay.
 mute_sockets() { # namespace address...
-	ip netns exec "$lab-$1" python3 - "${@:2}" <<-'PYTHON' &
+	ip netns exec "$lab-$1" python3 - "$dir/mute-$1" "${@:2}" <<-'PYTHON' &
 		import signal, socket, sys
 		held = []
-		for address in sys.argv[1:]:
+		for address in sys.argv[2:]:
 		    host, port = address.split(":")
 		    held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 		    held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
 		    held[-1].bind((host, int(port)))
+		open(sys.argv[1], "w").close()
 		signal.pause()
 	PYTHON
 	pid[mute-$1]=$!
+	wait_file "$dir/mute-$1"
 }
 
 make_keys() {
@@ -192,7 +205,7 @@ make_packets() {
 	head -c $((count * 1024)) /dev/urandom >"$dir/file"
 	ip netns exec "$lab-forge" timeout 120 python3 tests/functional/observer.py catch 10.78.0.1 9000 $count "$dir/packets" &
 	catcher=$!
-	sleep 0.5
+	wait_file "$dir/packets" || return
 	in_ns forge timeout 120 "$build/betanet-client" send --directory "$dir/net/directory.conf" --authority "$dir/net/authority.pub" \
 		--to 10.78.0.10:7000 --in "$dir/file" --rate 20000 --mean-delay-ms 10 --max-size 1G --quiet
 	wait $catcher
@@ -234,7 +247,7 @@ measure() { # mode rounds settle measure [spend=PPS]
 	ip netns exec "$lab-wire" nice -n -10 python3 tests/functional/observer.py capture net0 10.78.0.2 "$dir/$1.cap" >"$dir/$1.capture.log" 2>&1 &
 	watcher=$!
 	pid[watcher]=$watcher
-	sleep 0.7
+	wait_file "$dir/$1.cap" || return
 	in_ns wire nice -n -10 python3 tests/functional/observer.py load mode="$1" slots=$slots rounds="$2" settle="$3" measure="$4" \
 		relay=10.78.0.1:9000 sink=10.79.0.2 packet_file="$dir/packets" out="$dir/$1.json" \
 		telemetry="/var/run/dpdk/$lab/dpdk_telemetry.v2" seed=$RANDOM "${@:5}" 2>&1
