@@ -313,7 +313,25 @@ static void measure(enum betanet_shaping shaping, enum betanet_idle idle)
 	betanet_destroy(b);
 }
 
-int main(void)
+/* Without arguments everything, else what they name: perf_slots poisson spin. */
+static bool wanted(int argc, char **names, const char *mode, const char *idle)
+{
+	bool any_mode = true, any_idle = true, of_mode = false, of_idle = false;
+
+	for (int i = 1; i < argc; i++) {
+		bool is_idle = strcmp(names[i], "spin") == 0 || strcmp(names[i], "sleep") == 0;
+
+		if (is_idle)
+			any_idle = false;
+		else
+			any_mode = false;
+		of_mode |= strcmp(names[i], mode) == 0;
+		of_idle |= strcmp(names[i], idle) == 0;
+	}
+	return (any_mode || of_mode) && (any_idle || of_idle);
+}
+
+int main(int argc, char **names)
 {
 	static char prefix[64], lcores[64];
 	static char *argv[] = {"perf", "--no-huge", "-m", "512", "--no-pci", "--no-telemetry",
@@ -338,10 +356,14 @@ int main(void)
 	printf("%-9s %-6s %5s %8s %7s %7s %6s %7s %8s %8s %8s %8s %8s %7s\n", "mode", "idle",
 		"load", "pkt/s", "slices", "slots", "empty", "skipped", "50 %", "90 %", "99 %",
 		"99.9 %", "latest", "chunk");
-	for (unsigned idle = 0; idle < 2; idle++)
-		for (unsigned mode = 0; mode < 2; mode++)
-			measure(mode ? BETANET_SHAPING_POISSON : BETANET_SHAPING_CONSTANT,
-				idle ? BETANET_IDLE_SLEEP : BETANET_IDLE_SPIN);
+	for (unsigned idle = 0; idle < 2; idle++) {
+		for (unsigned mode = 0; mode < 2; mode++) {
+			if (wanted(argc, names, mode ? "poisson" : "constant",
+				    idle ? "sleep" : "spin"))
+				measure(mode ? BETANET_SHAPING_POISSON : BETANET_SHAPING_CONSTANT,
+					idle ? BETANET_IDLE_SLEEP : BETANET_IDLE_SPIN);
+		}
+	}
 	unlink(lab.directory);
 	rte_eal_cleanup();
 	return 0;

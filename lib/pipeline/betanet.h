@@ -63,6 +63,10 @@ enum betanet_delay {
  * How packets to other relays leave (mixing.md, "Shaping rings"). With BETANET_SHAPING_CONSTANT and
  * _POISSON each link has slots, and every slot sends: a waiting packet, else a cover packet, so
  * that the wire does not show the load. They need `cover` and a directory.
+ *
+ * A slot is late by a microsecond or two, idle or busy, while a worker that spins has its core; by
+ * up to a burst of 16 packets where a worker's slots stand closer than twice what 8 packets cost
+ * it. One that is later than a millisecond and than 1/max_rate_pps is passed over and counted.
  */
 enum betanet_shaping {
 	BETANET_SHAPING_OFF,      /* at once */
@@ -185,7 +189,7 @@ int betanet_start(struct betanet *b, char err[BETANET_ERROR_MAX]);
  * Hands `n` Sphinx packets of 348 + payload_size bytes each to the workers. Returns how many were
  * taken, from the front; fewer than n is back-pressure: the queue or the pool is full, because the
  * workers are busy, max_rate_pps holds packets back, or nobody collects; try again later. What was
- * taken is not lost to a full queue (but for links with slots, whose queues are per link). Bytes
+ * taken is not lost to a full queue (but for links, whose queues are per link). Bytes
  * are copied.
  */
 unsigned betanet_submit(struct betanet *b, const uint8_t *const packets[], unsigned n);

@@ -6,20 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct row {
-	const char *name;
-	uint64_t value;
-};
-
-static int add_rows(struct rte_tel_data *d, const struct row *rows, unsigned n)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < n && r == 0; i++)
-		r = compat_tel_add_dict_u64(d, rows[i].name, rows[i].value);
-	return r;
-}
-
 static uint64_t to_ns(const struct betanet *b, uint64_t cycles)
 {
 	return (uint64_t)((unsigned __int128)cycles * 1000000000u / b->hz);
@@ -40,7 +26,7 @@ int links_show(const struct betanet *b, const char *params, struct rte_tel_data 
 		cost = RTE_MAX(cost, w->slots.chunk_cost);
 		guarded += w->slots.heap.count && slots_guarded(w);
 	}
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"rate_pps", b->cfg.shaping == BETANET_SHAPING_OFF ? 0 : b->cfg.max_rate_pps},
 		{"links", b->links.count},
 		{"queued", s.queued},
@@ -54,7 +40,7 @@ int links_show(const struct betanet *b, const char *params, struct rte_tel_data 
 		{"guarded_workers", guarded},
 	};
 	rte_tel_data_add_dict_string(d, "mode", modes[b->cfg.shaping]);
-	if (add_rows(d, rows, RTE_DIM(rows)) < 0)
+	if (telemetry_add_rows(d, rows, RTE_DIM(rows)) < 0)
 		return -ENOMEM;
 	return telemetry_add_histogram(d, "lateness_log2_ns", s.slot_lateness);
 }
@@ -62,7 +48,7 @@ int links_show(const struct betanet *b, const char *params, struct rte_tel_data 
 static int show_one(const struct tx_link *l, struct rte_tel_data *d)
 {
 	char at[ENDPOINT_STRLEN];
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"worker", l->owner},
 		{"queued", rte_ring_count(l->ring)},
 		{"depth", atomic_load_explicit(&l->depth, memory_order_relaxed)},
@@ -78,7 +64,7 @@ static int show_one(const struct tx_link *l, struct rte_tel_data *d)
 
 	rte_tel_data_add_dict_string(d, "name", l->name);
 	rte_tel_data_add_dict_string(d, "address", endpoint_format(at, &l->address));
-	return add_rows(d, rows, RTE_DIM(rows));
+	return telemetry_add_rows(d, rows, RTE_DIM(rows));
 }
 
 int links_show_link(const struct betanet *b, const char *params, struct rte_tel_data *d)

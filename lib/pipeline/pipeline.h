@@ -545,7 +545,12 @@ int cover_show_loops(const struct betanet *b, const char *params, struct rte_tel
 /* telemetry.c: the pipeline that the telemetry socket shows; NULL for none. */
 void telemetry_attach(struct betanet *b);
 int telemetry_register(struct error *err);
-/* An array of BETANET_HISTOGRAM_BUCKETS into a dictionary. */
+struct telemetry_row {
+	const char *name;
+	uint64_t value;
+};
+/* Into a dictionary: numbers, and an array of BETANET_HISTOGRAM_BUCKETS. 0 or what rte_tel said. */
+int telemetry_add_rows(struct rte_tel_data *d, const struct telemetry_row *rows, unsigned n);
 int telemetry_add_histogram(struct rte_tel_data *d, const char *name, const uint64_t *bucket);
 
 #endif

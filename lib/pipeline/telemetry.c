@@ -37,12 +37,7 @@ static const char *state_name(int state)
 	return names[state];
 }
 
-struct row {
-	const char *name;
-	uint64_t value;
-};
-
-static int add_rows(struct rte_tel_data *d, const struct row *rows, unsigned n)
+int telemetry_add_rows(struct rte_tel_data *d, const struct telemetry_row *rows, unsigned n)
 {
 	int r = 0;
 
@@ -85,7 +80,7 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 
 	(void)params;
 	betanet_stats_get(b, &s);
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"rx", s.rx},
 		{"rx_bytes", s.rx_bytes},
 		{"processed", s.processed},
@@ -113,7 +108,7 @@ static int show_stats(const struct betanet *b, const char *params, struct rte_te
 		{"replay_tags", s.replay_tags},
 		{"replay_capacity", s.replay_capacity},
 	};
-	return add_rows(d, rows, RTE_DIM(rows));
+	return telemetry_add_rows(d, rows, RTE_DIM(rows));
 }
 
 /* Buffers in the cache of the control lcore, then of each worker. */
@@ -138,7 +133,7 @@ static int show_pool(const struct betanet *b, const char *params, struct rte_tel
 	(void)params;
 	betanet_stats_get(b, &s);
 	pool_count(b->pool, &c);
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"size", s.pool_size},
 		{"free", s.pool_free},
 		{"free_shared", pool_shared(b->pool)},
@@ -153,7 +148,7 @@ static int show_pool(const struct betanet *b, const char *params, struct rte_tel
 		{"rx_no_buffer", s.rx_no_buffer},
 		{"cache_size", b->pool->cache_size},
 	};
-	if (add_rows(d, rows, RTE_DIM(rows)) < 0)
+	if (telemetry_add_rows(d, rows, RTE_DIM(rows)) < 0)
 		return -ENOMEM;
 	return add_caches(b, d);
 }
@@ -168,7 +163,7 @@ static int show_limits(const struct betanet *b, const char *params, struct rte_t
 	(void)params;
 	betanet_stats_get(b, &s);
 	admission_state(b, &a);
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"strangers", a.strangers},
 		{"source_pps", l->source_pps},
 		{"source_burst", l->source_burst},
@@ -185,7 +180,7 @@ static int show_limits(const struct betanet *b, const char *params, struct rte_t
 		{"peer_limit", s.drops[DROP_peer_limit]},
 		{"global_limit", s.drops[DROP_global_limit]},
 	};
-	return add_rows(d, rows, RTE_DIM(rows));
+	return telemetry_add_rows(d, rows, RTE_DIM(rows));
 }
 
 /* No key, proof or beta: only whether they are there. */
@@ -196,7 +191,7 @@ static int show_epoch(const struct betanet *b, const char *params, struct rte_te
 
 	(void)params;
 	betanet_stats_get(b, &s);
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"epoch", s.epoch},
 		{"epoch_seconds", b->cfg.epoch_seconds},
 		{"mean_delay_ns", b->vrf_mean_ns},
@@ -208,7 +203,7 @@ static int show_epoch(const struct betanet *b, const char *params, struct rte_te
 
 	rte_tel_data_add_dict_string(d, "delay_mode", delay_mode_name(b->delay_mode));
 	rte_tel_data_add_dict_string(d, "beacon", beacons[s.beacon_source]);
-	return add_rows(d, rows, RTE_DIM(rows));
+	return telemetry_add_rows(d, rows, RTE_DIM(rows));
 }
 
 static int show_drops(const struct betanet *b, const char *params, struct rte_tel_data *d)
@@ -272,7 +267,7 @@ static int show_lcore(const struct betanet *b, const char *params, struct rte_te
 		return -EINVAL;
 	w = &b->workers[id];
 	s = &w->stats;
-	const struct row rows[] = {
+	const struct telemetry_row rows[] = {
 		{"worker", id},
 		{"lcore", w->lcore},
 		{"rx", s->rx},
@@ -289,7 +284,7 @@ static int show_lcore(const struct betanet *b, const char *params, struct rte_te
 		{"longest_loop_cycles", s->longest_loop},
 	};
 	rte_tel_data_add_dict_string(d, "state", state_name(atomic_load(&w->state)));
-	if (add_rows(d, rows, RTE_DIM(rows)) < 0 || add_stages(s, d) < 0)
+	if (telemetry_add_rows(d, rows, RTE_DIM(rows)) < 0 || add_stages(s, d) < 0)
 		return -ENOMEM;
 	return telemetry_add_histogram(d, "lateness_log2_ns", s->lateness);
 }

@@ -61,11 +61,9 @@ static void every_slot_sends_while_there_is_cover(void **state)
 			start = rte_rdtsc();
 			for (unsigned k = 0; k < 6; k++)
 				shapingnet_submit(n, k % 3, 0);
-			do {
-				shapingnet_step(n);
-				betanet_stats_get(n->b, &s);
-			} while (s.slots < before.slots + 60 ||
-				 s.slots_real < before.slots_real + 6);
+			shapingnet_while(n, s,
+				s.slots < before.slots + 60 ||
+					s.slots_real < before.slots_real + 6);
 			/* slots of a Poisson process may come at twice their rate */
 			if (rte_rdtsc() - start < rte_get_tsc_hz() / 10)
 				break;
@@ -86,10 +84,7 @@ static void a_slot_without_cover_is_counted_as_empty(void **state)
 
 	(void)state;
 	shapingnet_start(n);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.slots_empty < 50);
+	shapingnet_while(n, s, s.slots_empty < 50);
 	assert_int_equal(s.slots_real + s.slots_cover, 0);
 	assert_int_equal(s.slots, s.slots_empty);
 	assert_int_equal(s.tx, 0);
@@ -112,10 +107,8 @@ static void waiting_packets_go_before_cover(void **state)
 	shapingnet_fill(n);
 	for (unsigned k = 0; k < N; k++)
 		shapingnet_submit(n, 0, 0);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &before);
-	} while (before.queued + before.slots_real < N || before.slots_real == 0);
+	shapingnet_while(
+		n, before, before.queued + before.slots_real < N || before.slots_real == 0);
 	shapingnet_until(n, n->real == N);
 	betanet_stats_get(n->b, &s);
 	/* cover went while packets were unwrapped one by one, never while one waited */
@@ -136,10 +129,8 @@ static void a_link_holds_its_share_of_the_queue_depth_and_the_rest_is_dropped(vo
 	shapingnet_start(n);
 	for (unsigned k = 0; k < N; k++)
 		shapingnet_submit(n, 0, 0);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.processed < N || s.parked || s.queued + s.slots_real + s.dropped < N);
+	shapingnet_while(
+		n, s, s.processed < N || s.parked || s.queued + s.slots_real + s.dropped < N);
 	assert_in_range(s.queued, SHARE - s.slots_real, SHARE);
 	assert_int_equal(s.drops[DROP_shaper_full], s.dropped);
 	assert_int_equal(s.dropped + s.queued + s.slots_real, N);
@@ -296,28 +287,19 @@ static void what_waits_for_a_node_that_leaves_the_directory_is_dropped_and_count
 	shapingnet_fill(n);
 	for (unsigned k = 0; k < 3 * EACH; k++)
 		shapingnet_submit(n, k % 3, 0);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.queued + s.slots_real < 3 * EACH);
+	shapingnet_while(n, s, s.queued + s.slots_real < 3 * EACH);
 	n->missing = 1;
 	shapingnet_publish(n);
 	shapingnet_until(n, n->b->links.count == 2 && !n->b->links.retired);
 	betanet_stats_get(n->b, &s);
 	assert_int_equal(s.drops[DROP_not_link], EACH - n->real_to[1]);
 	assert_int_equal(s.dropped, s.drops[DROP_not_link]);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.queued + s.slots_real + s.dropped != 3 * EACH);
+	shapingnet_while(n, s, s.queued + s.slots_real + s.dropped != 3 * EACH);
 	/* it comes back, as a new link */
 	n->missing = -1;
 	shapingnet_publish(n);
 	shapingnet_submit(n, 1, 0);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.queued + s.slots_real + s.dropped != 3 * EACH + 1);
+	shapingnet_while(n, s, s.queued + s.slots_real + s.dropped != 3 * EACH + 1);
 	shapingnet_free(n);
 }
 
@@ -353,17 +335,11 @@ static void packets_parked_over_a_change_go_by_the_new_links(void **state)
 	shapingnet_start(n);
 	for (unsigned k = 0; k < 4; k++)
 		shapingnet_submit(n, k, 300);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.parked + s.forwarded < 4);
+	shapingnet_while(n, s, s.parked + s.forwarded < 4);
 	n->missing = 2;
 	shapingnet_publish(n);
 	shapingnet_until(n, n->real >= 3);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.forwarded + s.dropped < 4);
+	shapingnet_while(n, s, s.forwarded + s.dropped < 4);
 	/* unless the machine slept over the delay */
 	assert_int_equal(s.drops[DROP_unknown_next_hop], 1 - n->real_to[2]);
 	shapingnet_free(n);
@@ -383,10 +359,7 @@ static void cover_for_an_old_directory_is_thrown_away(void **state)
 	shapingnet_publish(n);
 	betanet_stats_get(n->b, &before);
 	/* at once, not slot by slot */
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.pool_free < free - n->collected);
+	shapingnet_while(n, s, s.pool_free < free - n->collected);
 	assert_true(s.slots_empty - before.slots_empty < 2 * COVER_STOCK_MIN);
 	for (unsigned k = 0; k < 2; k++)
 		assert_int_equal(links_cover_room(n->b->links.link[k]), COVER_STOCK_MIN);
@@ -435,10 +408,7 @@ static void the_rate_holds_for_each_link_by_itself(void **state)
 	shapingnet_start(n);
 	for (unsigned k = 0; k < 3 * EACH; k++)
 		shapingnet_submit(n, k % 3, 0);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.processed < 3 * EACH || s.parked || s.forwarded < 3 * BURST);
+	shapingnet_while(n, s, s.processed < 3 * EACH || s.parked || s.forwarded < 3 * BURST);
 	shapingnet_until(n, n->real >= 3 * BURST);
 	seconds = 1 + (rte_rdtsc() - start) / rte_get_tsc_hz();
 	for (unsigned k = 0; k < 3; k++)
@@ -563,10 +533,7 @@ static void at_a_stop_waiting_packets_leave_in_their_slots(void **state)
 	shapingnet_start(n);
 	for (unsigned k = 0; k < N; k++)
 		shapingnet_submit(n, 0, k < N / 2 ? 0 : 50);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.queued + s.parked + s.forwarded < N);
+	shapingnet_while(n, s, s.queued + s.parked + s.forwarded < N);
 	shapingnet_fill(n);
 	betanet_stats_get(n->b, &s);
 	start = rte_rdtsc();
@@ -596,10 +563,7 @@ static void what_still_waits_at_the_deadline_is_dropped_but_cover_is_not_counted
 	shapingnet_fill(n);
 	for (unsigned k = 0; k < N; k++)
 		shapingnet_submit(n, 0, 0);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &s);
-	} while (s.queued + s.forwarded < N);
+	shapingnet_while(n, s, s.queued + s.forwarded < N);
 	assert_int_equal(betanet_stop(n->b, 30, &r), 0);
 	betanet_stats_get(n->b, &s);
 	assert_int_equal(r.dropped, N - s.forwarded);
@@ -622,10 +586,7 @@ static void slots_go_on_with_cover_while_packets_drain(void **state)
 	shapingnet_start(n);
 	stock = n->b->links.link[0]->cover_want;
 	shapingnet_submit(n, 1, 1500);
-	do {
-		shapingnet_step(n);
-		betanet_stats_get(n->b, &before);
-	} while (before.parked + before.forwarded == 0);
+	shapingnet_while(n, before, before.parked + before.forwarded == 0);
 	assert_int_equal(betanet_stop(n->b, 10000, &r), 0);
 	betanet_stats_get(n->b, &s);
 	assert_int_equal(r.dropped, 0);

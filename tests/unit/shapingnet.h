@@ -291,6 +291,18 @@ static inline void shapingnet_run(struct shapingnet *n, unsigned ms)
 		}                                                                                  \
 	} while (0)
 
+/* As long as the condition on the statistics `s` holds; fails after 20 s. */
+#define shapingnet_while(n, s, condition)                                                          \
+	do {                                                                                       \
+		uint64_t end_ = rte_rdtsc() + rte_get_tsc_hz() * 20;                               \
+		do {                                                                               \
+			if (rte_rdtsc() > end_)                                                    \
+				fail_msg("%s: still after 20 s", #condition);                      \
+			shapingnet_step(n);                                                        \
+			betanet_stats_get((n)->b, &(s));                                           \
+		} while (condition);                                                               \
+	} while (0)
+
 static inline void shapingnet_until_dropped(
 	struct shapingnet *n, enum drop_reason why, uint64_t count)
 {
