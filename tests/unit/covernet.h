@@ -8,6 +8,7 @@
 #include "core/bytes.h"
 #include "core/file.h"
 #include "directory/directory.h"
+#include "vrf/delay.h"
 
 /*
  * A network around one pipeline without ports: six nodes in three layers, of which the pipeline is
@@ -25,6 +26,7 @@ struct covernet {
 	uint8_t secret[COVERNET_NODES][32], public[COVERNET_NODES][32];
 	uint8_t authority_seed[32], authority[32];
 	char folder[64], path[96];
+	double mean_ms; /* above 0: of the others' own delays; those asked for are ignored */
 	unsigned crowd; /* nodes more in the last layer, whom nobody plays */
 	unsigned self,
 		missing; /* self: the pipeline's node; missing: left out (COVERNET_NODES: none) */
@@ -226,7 +228,15 @@ static inline void covernet_take(struct covernet *n, unsigned node, uint8_t pack
 		n->refused++;
 		return;
 	}
-	ns = n->hasty[node] ? 0 : hop.delay_ns < 1000000 ? 1000000 : hop.delay_ns;
+	ns = hop.delay_ns < 1000000 ? 1000000 : hop.delay_ns;
+	if (n->mean_ms > 0) { /* delays of their own, which nobody else knows */
+		uint64_t draw;
+
+		randombytes_buf(&draw, sizeof(draw));
+		ns = delay_scale((uint64_t)(n->mean_ms * 1e6), delay_exp(draw));
+	}
+	if (n->hasty[node])
+		ns = 0;
 	covernet_park(n, to, packet, rte_rdtsc() + (uint64_t)((double)ns * (double)hz / 1e9));
 }
 

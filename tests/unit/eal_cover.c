@@ -288,6 +288,35 @@ static void a_node_that_skips_its_delays_is_early(void **state)
 	covernet_free(n);
 }
 
+static void with_own_delays(struct betanet_config *c)
+{
+	fast_loops(c);
+	c->delay_mode = BETANET_DELAY_VRF;
+	c->vrf_mean_ms = c->mean_delay_ms = 30;
+	randombytes_buf(c->vrf_seed, sizeof(c->vrf_seed));
+	randombytes_buf(c->network_id, sizeof(c->network_id));
+	randombytes_buf(c->node_id, sizeof(c->node_id));
+}
+
+/* Nobody knows the delays, but all know their law. */
+static void a_node_that_skips_delays_of_its_own_is_early(void **state)
+{
+	struct covernet *n = covernet_make(2);
+	struct betanet *b = covernet_start(n, with_own_delays);
+	struct betanet_alarm a;
+	struct betanet_stats s;
+
+	(void)state;
+	n->mean_ms = 30;
+	covernet_until(n, b, (betanet_stats_get(b, &s), s.loops_returned >= RATE));
+	assert_false(betanet_alarm_take(b, &a));
+	n->hasty[4] = true;
+	until_alarm(n, b, "n4", "early");
+	assert_int_equal(b->cover->lost, 0);
+	mix_stop(b);
+	covernet_free(n);
+}
+
 static void when_all_loops_are_lost_our_own_links_are_out(void **state)
 {
 	struct covernet *n = covernet_make(0);
@@ -590,6 +619,7 @@ int main(void)
 		cmocka_unit_test(a_loop_counts_once_and_a_copy_is_a_replay),
 		cmocka_unit_test(loops_swallowed_by_a_node_are_lost_and_accuse_it),
 		cmocka_unit_test(a_node_that_skips_its_delays_is_early),
+		cmocka_unit_test(a_node_that_skips_delays_of_its_own_is_early),
 		cmocka_unit_test(when_all_loops_are_lost_our_own_links_are_out),
 		cmocka_unit_test(while_we_drop_arrivals_no_loss_is_judged),
 		cmocka_unit_test(with_two_workers_either_reports),
