@@ -93,7 +93,7 @@ delays() { # name
 }
 
 relay_config() { # name own-address-behind own-address-ahead [own IPv6 address on the way back]
-	local back= limits=${LAB_LIMITS:-'senders = "all"; source_pps = 100000000;'}
+	local back='' limits=${LAB_LIMITS:-'senders = "all"; source_pps = 100000000;'}
 	[ -z "$4" ] || back=", { device = \"net_memif2\"; ipv6 = \"$4/64\"; }"
 	cat <<-EOF
 		node = { name = "$1"; type = "$1"; port = 9000;$([ "$1" = exit ] && echo ' exit_allow = [ "10.10.3.0/24" ];') };
@@ -150,6 +150,23 @@ authority=$(cat "$lab/net/authority.pub") || exit 1
 start_relay exit 10.10.2.2 10.10.3.2 fd10:4::1 server:2 server:3 server:4
 start_relay middle 10.10.1.2 10.10.2.1 '' server:1 client:2
 start_relay entry 10.10.0.2 10.10.1.1 fd10:4::2 server:0 client:1 client:4
+
+# Until every relay has a loop back: what the first ones sent before there was a network is dropped,
+# and the load shall not count it.
+wait_loops() { # name
+	local end=$((SECONDS + start_seconds)) returned
+	while :; do
+		read -r returned < <(scripts/telemetry.py "$lab/dpdk/$1/dpdk_telemetry.v2" /mix/cover loops_returned 2>/dev/null)
+		[ "${returned:-0}" -gt 0 ] && return
+		[ -n "$interrupted" ] && exit 1
+		kill -0 "${pid[$1]}" 2>/dev/null && [ $SECONDS -lt $end ] || fail "no loop of relay $1 comes back"
+		sleep 0.1
+	done
+}
+case "${LAB_COVER:-enabled = false}" in
+*'enabled = false'*) ;;
+*) for r in "${relays[@]}"; do wait_loops "$r"; done ;;
+esac
 
 eal testmix 128 3 client:0 client:3
 # memif takes its memory away under a peer that still polls: the load keeps its ports (--hold)

@@ -151,6 +151,24 @@ void cover_build(
  * --------------------------------------------------------------------------------------------------
  */
 
+/* Whether a port reaches one of the node's addresses now: before that, packets would only wait and
+ * be dropped. */
+static bool is_there(const struct betanet *b, const struct directory_node *n)
+{
+	const struct snapshot *s = atomic_load_explicit(&b->snapshot, memory_order_relaxed);
+
+	for (unsigned i = 0; s && s->hop_index && i < n->addresses; i++) {
+		uint8_t key[KEY_SIZE];
+		int32_t at;
+
+		address_key(key, &n->address[i]);
+		at = rte_hash_lookup(s->hop_index, key);
+		if (at >= 0 && s->hops[at].resolved)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Of other nodes' neighbour sets we know only the rule by which a whole layer is in all of them;
  * beyond it a packet that we route may be dropped by honest relays, and would accuse them.
@@ -160,10 +178,10 @@ static bool leads(const void *arg, unsigned from, unsigned to)
 	const struct betanet *b = arg;
 	const struct directory_node *node = b->directory->nodes;
 
+	if ((int)from == b->own_node)
+		return snapshot_allows(b, to) && (b->port_count == 0 || is_there(b, &node[to]));
 	if (!b->keep_to_neighbours)
 		return true;
-	if ((int)from == b->own_node)
-		return snapshot_allows(b, to);
 	return b->cover->width[node[to].layer] - (node[from].layer == node[to].layer) <=
 	       NEIGHBOUR_ALL;
 }

@@ -95,7 +95,8 @@ struct cover {
 	uint64_t forgotten;  /* not judged: a new directory, a report lost, drops of our own */
 	uint64_t late;       /* times that passed before their loop was made */
 	uint64_t pool_short; /* not made for want of buffers */
-	uint64_t no_route;   /* not made: families, sets or addresses leave none */
+	uint64_t no_route;   /* not made: no neighbour answers, or families, sets, addresses leave
+				none */
 	/* all packets, their hops, what building them took */
 	uint64_t built, built_hops, build_cycles, build_longest;
 	struct cover_stock stock;
