@@ -13,17 +13,20 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "benchmark.h"
 #include "core/secmem.h"
 #include "crypto/crypto.h"
 #include "engine.h"
+#include "traffic.h"
 
 enum {
 	EXIT_USAGE = 2,
 	POLL_MS = 2, /* a pipeline wants betanet_poll every 10 ms */
 	CLIENTS = 8,
+	CLIENT_SECONDS = 2,
 	LINE_MAX_BYTES = 1024,
 	MAX_DEPTH = 8,
 };
@@ -37,6 +40,8 @@ struct source {
 	bool terse; /* OK and ERROR, as on the socket */
 	char line[LINE_MAX_BYTES];
 	size_t len;
+	bool gone; /* it does not read its answers */
+	bool over; /* the line is too long: it will not be run */
 };
 
 /* All that the program has open. */
@@ -60,6 +65,7 @@ static void on_signal(int number)
 {
 	(void)number;
 	interrupted = 1;
+	traffic_interrupt(con.lab.traffic);
 }
 
 bool cli_interrupted(void)
@@ -82,6 +88,11 @@ static void dispatch(const struct grammar_row *row, const struct grammar_args *a
 	fflush(c->out);
 }
 
+static int too_long(struct error *err)
+{
+	return error_set(err, EINVAL, "a line has at most %d characters", LINE_MAX_BYTES - 1);
+}
+
 int cli_line(struct cli *c, const char *line, FILE *out, bool print)
 {
 	FILE *before = c->out;
@@ -91,8 +102,7 @@ int cli_line(struct cli *c, const char *line, FILE *out, bool print)
 	c->failed = 0;
 	c->depth++;
 	if (snprintf(text, sizeof(text), "%s\n", line) >= (int)sizeof(text))
-		c->failed = error_set(
-			&c->err, EINVAL, "a line has at most %d characters", LINE_MAX_BYTES);
+		c->failed = too_long(&c->err);
 	else if (cmdline_parse(con.parser, text) < 0 && c->failed == 0)
 		c->failed = error_set(&c->err, EINVAL, "\"%s\" is ambiguous", line);
 	c->depth--;
@@ -120,8 +130,12 @@ int cli_file(struct cli *c, const char *path, struct error *err)
 		struct error why;
 
 		number++;
-		line[strcspn(line, "\r\n")] = 0;
-		rc = cli_line(c, line, c->out, false);
+		if (!strchr(line, '\n') && !feof(f)) {
+			rc = too_long(&c->err);
+		} else {
+			line[strcspn(line, "\r\n")] = 0;
+			rc = cli_line(c, line, c->out, false);
+		}
 		why = c->err;
 		if (rc)
 			error_set(err, -rc, "%s:%u: %.400s", path, number, why.msg);
@@ -135,11 +149,15 @@ int cli_file(struct cli *c, const char *path, struct error *err)
 
 static void source_line(struct source *s)
 {
-	int rc = cli_line(&con.cli, s->line, s->out, !s->terse);
+	int rc = s->over ? too_long(&con.cli.err) : cli_line(&con.cli, s->line, s->out, !s->terse);
 
+	if (s->over && !s->terse)
+		fprintf(s->out, "Error: %s\n", con.cli.err.msg);
+	s->over = false;
 	if (s->terse)
 		fprintf(s->out, rc ? "ERROR %s\n" : "OK\n", con.cli.err.msg);
 	fflush(s->out);
+	s->gone = s->terse && ferror(s->out);
 }
 
 /* False when it is at its end. */
@@ -155,11 +173,13 @@ static bool source_read(struct source *s)
 			s->line[s->len] = 0;
 			s->len = 0;
 			source_line(s);
-		} else if (piece[i] != '\r' && s->len < sizeof(s->line) - 1) {
+		} else if (s->len == sizeof(s->line) - 1) {
+			s->over = true;
+		} else if (piece[i] != '\r') {
 			s->line[s->len++] = piece[i];
 		}
 	}
-	return true;
+	return !s->gone;
 }
 
 static void client_close(struct source *s)
@@ -173,11 +193,14 @@ static void client_close(struct source *s)
 
 static void client_accept(void)
 {
+	/* a client that does not read its answers must not hold up the lab */
+	const struct timeval patience = {.tv_sec = CLIENT_SECONDS};
 	int fd = accept4(con.listener, NULL, NULL, SOCK_CLOEXEC);
 	struct source *s = NULL;
 
 	if (fd < 0)
 		return;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	for (unsigned i = 0; i < CLIENTS && !s; i++)
 		if (con.client[i].in < 0)
 			s = &con.client[i];
@@ -247,6 +270,19 @@ static void terminal_read(void)
 		con.cli.quit = true;
 }
 
+/* Without -i nothing is read but the end: a line, or that of the input. */
+static bool input_read(void)
+{
+	char piece[64];
+	ssize_t n;
+
+	if (con.options.interactive)
+		return source_read(&con.input);
+	n = read(con.input.in, piece, sizeof(piece));
+	con.cli.quit |= n > 0 && memchr(piece, '\n', (size_t)n);
+	return n > 0;
+}
+
 static void serve(const struct pollfd *p)
 {
 	if (p->fd == con.listener) {
@@ -254,7 +290,7 @@ static void serve(const struct pollfd *p)
 	} else if (p->fd == STDIN_FILENO && con.terminal) {
 		terminal_read();
 	} else if (p->fd == con.input.in) {
-		if (!source_read(&con.input)) {
+		if (!input_read()) {
 			con.input.in = -1;
 			con.cli.quit = con.listener < 0 && !con.options.stats_period;
 		}
@@ -291,7 +327,6 @@ static void loop(void)
 
 /* ---- the program ---- */
 
-/* Without -i nothing is read but the end of the input, as testpmd does. */
 static void open_input(void)
 {
 	if (con.options.interactive && isatty(STDIN_FILENO)) {

@@ -72,6 +72,7 @@ struct traffic {
 	struct traffic_slot *slots;
 	uint64_t longest_ns;
 	_Atomic uint64_t next, built; /* builders */
+	atomic_bool building;         /* main lcore: then `stop` ends it */
 
 	/* a run */
 	enum traffic_view view;
@@ -114,8 +115,10 @@ void traffic_free(struct traffic *t);
 
 /*
  * Makes the packets that the options ask for, unless those there are, are as they should be. Both
- * lcores build; `log` (may be NULL) gets a line a second. `stop` ends it early: -EINTR.
+ * lcores build; `log` (may be NULL) gets a line a second. traffic_interrupt ends
+ * it early: -EINTR.
  */
+void traffic_interrupt(struct traffic *t); /* may be called by a signal's handler; NULL is fine */
 int traffic_build(struct traffic *t, const struct cli_options *o, FILE *log, struct error *err);
 
 /* Starts sink and generator. `view` and what follows it describe the engine. */

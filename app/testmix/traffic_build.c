@@ -317,6 +317,12 @@ static int wait_builders(struct traffic *t, struct builder b[2], FILE *log, stru
 	return rc;
 }
 
+void traffic_interrupt(struct traffic *t)
+{
+	if (t && atomic_load(&t->building))
+		atomic_store(&t->stop, true);
+}
+
 static int build(struct traffic *t, const struct cli_options *o, FILE *log, struct error *err)
 {
 	struct builder *b;
@@ -338,8 +344,12 @@ static int build(struct traffic *t, const struct cli_options *o, FILE *log, stru
 		b[i].t = t;
 		rte_eal_remote_launch(builder_main, &b[i], t->lcore[i]);
 	}
+	atomic_store(&t->building, true);
 	rc = wait_builders(t, b, log, err);
+	atomic_store(&t->building, false);
 	free(b);
+	if (!rc && atomic_load(&t->built) < t->packet_count)
+		rc = error_set(err, EINTR, "interrupted while packets were built");
 	t->longest_ns = 0;
 	for (uint64_t i = 0; i < t->packet_count; i++)
 		if (t->packets[i].delay_ns > t->longest_ns)

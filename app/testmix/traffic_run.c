@@ -265,7 +265,9 @@ static void take_frame(struct traffic *t, const uint8_t *frame, size_t len, uint
 	take(t, frame + WIRE_HEADERS, udp_len - WIRE_UDP_SIZE, now);
 }
 
-/* The relay learns the sink's address from its question, and says by the answer that it runs. */
+/* The answer says that the relay runs. It does not believe what it did not ask for: of the next hop
+ * it knows from the directory, but an exit asks for a message's destination only when the first one
+ * is due, which then waits some 20 ms. */
 static void ask(struct traffic *t, uint64_t *next, uint64_t now)
 {
 	struct endpoint at = mixnet_peer_address(t->last_port),
