@@ -20,8 +20,8 @@ BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("BUILD", "build")
 TESTMIX = os.path.join(BUILD, "betanet-testmix")
 TESTPMD = shutil.which("dpdk-testpmd")
 QUICK = os.environ.get("PERF_QUICK", "") not in ("", "0")
-ROUNDS = 3 if QUICK else 7
-SECONDS = 0.5
+ROUNDS = 5 if QUICK else 15
+SECONDS = 0.25
 WITHIN = 1.10
 
 

@@ -39,7 +39,17 @@ const struct engine *engine_find(const char *name);
 /* All names, "io, mac, …". */
 const char *engine_names(char *out, size_t size);
 
-/* What is left of a burst that a TX queue did not take is dropped, as testpmd does. */
-void engine_send(struct stream *s, struct rte_mbuf **m, unsigned n);
+/* What a TX queue does not take of a burst is dropped, as testpmd does. Inline: io is measured by a
+ * few cycles a packet. */
+static inline void engine_send(struct stream *s, struct rte_mbuf **m, unsigned n)
+{
+	unsigned sent = rte_eth_tx_burst(s->tx_port, s->tx_queue, m, (uint16_t)n);
+
+	s->n.sent += sent;
+	if (unlikely(sent < n)) {
+		s->n.dropped += n - sent;
+		rte_pktmbuf_free_bulk(m + sent, n - sent);
+	}
+}
 
 #endif

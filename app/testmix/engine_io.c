@@ -8,17 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void engine_send(struct stream *s, struct rte_mbuf **m, unsigned n)
-{
-	unsigned sent = rte_eth_tx_burst(s->tx_port, s->tx_queue, m, (uint16_t)n);
-
-	s->n.sent += sent;
-	if (unlikely(sent < n)) {
-		s->n.dropped += n - sent;
-		rte_pktmbuf_free_bulk(m + sent, n - sent);
-	}
-}
-
 static unsigned io_burst(struct stream *s)
 {
 	struct rte_mbuf *m[CLI_BURST_MAX];
