@@ -256,7 +256,9 @@ static int softmix_open(struct softmix_relay *r, const char *ip, struct error *e
 	r->fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (r->fd < 0 || bind(r->fd, (struct sockaddr *)&sa, n) < 0)
 		return error_set(err, errno, "%s: %s", ip, strerror(errno));
-	setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	/* beyond the system's limit where we may: a starved relay loses nothing */
+	if (setsockopt(r->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	n = sizeof(sa);
 	getsockname(r->fd, (struct sockaddr *)&sa, &n);
 	endpoint_from_sockaddr(&r->at, (struct sockaddr *)&sa);
