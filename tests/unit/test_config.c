@@ -436,8 +436,8 @@ static void range_of_cover_sizes_contains_the_packet(void **state)
 		"the smallest comes first: [ 1024, 1500 ]");
 	REFUSED(VALID "cover_traffic = { packet_size_range = [ 1024 ]; };", "wrong type",
 		"381..8540 bytes");
-	REFUSED(VALID "cover_traffic = { packet_size_range = [ 64, 1500 ]; };", "packet_size_range[0] = 64",
-		"381..8540 bytes");
+	REFUSED(VALID "cover_traffic = { packet_size_range = [ 64, 1500 ]; };",
+		"packet_size_range[0] = 64", "381..8540 bytes");
 	REFUSED(VALID "cover_traffic = { packet_size_range = 1372; };", "wrong type");
 	REFUSED(VALID "cover_traffic = { packet_size_range = [ \"a\", \"b\" ]; };", "wrong type");
 }
