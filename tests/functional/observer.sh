@@ -313,7 +313,7 @@ for mode in off $modes; do
 	sleep 1 # neighbours, cover
 	if [ "$mode" = off ]; then
 		# what is left goes afterwards: so is it known what each packet looks like behind the relay
-		check "off: loads offered, the link captured" measure off $control_rounds $settle 0.25 spend=3000 && done_modes+=(off)
+		check "off: loads offered, the link captured" measure off $control_rounds $settle 0.25 spend=$((slots * 6)) && done_modes+=(off)
 	else
 		check "$mode: loads offered, the link captured" measure "$mode" $rounds $settle $measure && done_modes+=("$mode")
 		check "$mode: packets of idle slots open with the next relay's key" cover_opens "$mode"
