@@ -63,6 +63,8 @@ PURE_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/t
 EAL_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/eal_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 PERFS := $(patsubst perf/%.c,$(BUILD)/perf/%,$(wildcard perf/perf_*.c))
+PERFS_C := $(PERFS)
+PERFS += $(BUILD)/perf/perf_testpmd
 # application objects that tests use: every file of an application but its main.c
 APP_PARTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard app/client/*.c app/keytool/*.c app/testmix/*.c)))
 
@@ -170,8 +172,13 @@ $(EAL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libapps.a $(LIB
 	$(link) $^ -lcmocka $(DPDK_LIBS) -lrte_net_ring $(JSON_LIBS) $(LIB_LIBS)
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	$(link) $^ $(DPDK_LIBS) $(LIB_LIBS)
+# runs this build's betanet-testmix beside dpdk-testpmd
+$(BUILD)/perf/perf_testpmd: perf/testpmd.py
+	@mkdir -p $(dir $@)
+	$(Q)install -m 755 $< $@
+
 # the flags go into the results
-$(PERFS): $(BUILD)/perf/%: $(BUILD)/perf/%.o $(LIB)
+$(PERFS_C): $(BUILD)/perf/%: $(BUILD)/perf/%.o $(LIB)
 	$(link) $^ $(DPDK_LIBS) -lrte_net_ring $(LIB_LIBS)
 	$(file >$(BUILD)/perf/flags,$(CC) $(ALL_CFLAGS) $(LDFLAGS))
 

@@ -33,13 +33,13 @@ PLAN = {
     "wheel": ([], 3, 1, True),
     "vrf": ([], 3, 1, True),
     "pipeline": ([], 5, 2, False),
-    "load": ([], 1, 1, False),
     "sweep": ([], 3, 1, False),
     "memory": ([], 3, 1, False),
     "load": ([], 3, 1, False),
     "cover": ([], 3, 1, False),
     "slots": ([], 3, 1, False),
     "search": ([], 3, 1, False),
+    "testpmd": ([], 1, 1, False),
     "dudect": ([], 1, 0, True),
 }
 OTHER = ([], 3, 1, False)
@@ -105,7 +105,7 @@ class Session:
             path, program = os.path.join(folder, "figures"), os.path.join(folder, "program")
             shutil.copy(os.path.join(self.build, "perf", f"perf_{name}"), program)
             open(path, "w").close()
-            env = dict(os.environ, PERF_JSON=path, PERF_QUICK="1" if args.quick else "0")
+            env = dict(os.environ, BUILD=self.build, PERF_JSON=path, PERF_QUICK="1" if args.quick else "0")
             noise = environment.Noise()
             try:
                 done = subprocess.run([program, *(args.argument or arguments)], env=env, stdout=subprocess.PIPE,
