@@ -401,7 +401,8 @@ static inline void lab_full_load(const struct lab_run *r, unsigned each, struct 
 	for (unsigned w = 0; w < r->workers; w++)
 		rte_ring_enqueue_bulk(lab.rx[w], (void **)frames[w], each, NULL);
 	do {
-		rte_delay_us_sleep(50);
+		/* each look takes the core from a worker, where they have all of them */
+		rte_delay_us_sleep(r->workers > 1 ? 1000 : 50);
 		done = lab_processed(b);
 		if (done >= mark + LAB_MARK * r->workers && l->marks < LAB_MARKS) {
 			memcpy(now, b->workers[0].stats.stage, sizeof(now));
