@@ -200,17 +200,9 @@ static int check_address(const struct config *c, const struct directory_node *n,
 	return 0;
 }
 
-static bool lists(const struct directory_node *n, const struct endpoint *ip, uint16_t port)
-{
-	for (unsigned i = 0; i < n->addresses; i++)
-		if (n->address[i].family == ip->family && n->address[i].port == port &&
-			memcmp(n->address[i].ip, ip->ip, ip->family == 4 ? 4 : 16) == 0)
-			return true;
-	return false;
-}
-
 /* Relays know each other by the address that a packet comes from. */
-static void warn_sending(const struct config *c, const struct directory_node *n)
+static void warn_sending(
+	const struct config *c, const struct directory *d, const struct directory_node *n)
 {
 	for (unsigned i = 0; i < c->port_count; i++) {
 		const struct config_port *p = &c->ports[i];
@@ -221,10 +213,12 @@ static void warn_sending(const struct config *c, const struct directory_node *n)
 			struct endpoint from;
 			char text[ENDPOINT_STRLEN];
 
-			if (!ip[k] || lists(n, ip[k], c->node.port))
+			if (!ip[k])
 				continue;
 			from = *ip[k];
 			from.port = c->node.port;
+			if (directory_find_address(d, &from) == n)
+				continue;
 			fprintf(stderr,
 				"%s: WARNING: ports[%u] sends from %s, which the directory %s does "
 				"not list for this node: relays with rate_limiting.senders = "
@@ -309,7 +303,7 @@ static int check_directory(const struct config *c, struct betanet_config *pc, st
 		memcpy(pc->node_id, n->identity_key, sizeof(pc->node_id));
 		if (c->rate_limiting.senders == SENDERS_AUTO)
 			pc->limits.strangers = n->layer == 1;
-		warn_sending(c, n);
+		warn_sending(c, d, n);
 	}
 	directory_free(d);
 	return r;
